@@ -1,0 +1,1 @@
+"""Mail, CRM and payments into tables you own, with an account of every run."""

@@ -1,0 +1,1 @@
+"""Jobs: what can be run, and what a run gives them."""

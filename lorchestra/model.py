@@ -1,0 +1,119 @@
+"""The frozen values that layers hand to each other.
+
+Nothing here reads, writes or knows a vendor.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+#: An object as a source yields it and `raw_objects.payload` keeps it.
+JsonObject = Mapping[str, Any]
+#: Computes the idempotency key of one object; raises `IdemKeyError` when it has no identity.
+IdemKeyFn = Callable[[Any], str]
+#: Where a source goes on next time; kept in `ingestion.completed.payload.cursor`.
+Cursor = Mapping[str, Any]
+
+
+class EventStatus(StrEnum):
+    """`event_log.status`."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One row of `event_log`; columns and their meaning are those of the table."""
+
+    event_id: str
+    event_type: str
+    source_system: str
+    correlation_id: str
+    created_at: datetime
+    status: EventStatus
+    object_type: str | None = None
+    idem_key: str | None = None
+    trace_id: str | None = None
+    error_message: str | None = None
+    payload: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedBatch:
+    """Objects of one source and type on their way into `raw_objects`, columns in step.
+
+    Keys are unique within a batch: duplicates are resolved (the last wins) before any store sees them.
+    Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects.
+    """
+
+    source_system: str
+    object_type: str
+    correlation_id: str
+    trace_id: str | None
+    index: int
+    seen_at: datetime
+    idem_keys: Sequence[str]
+    external_ids: Sequence[str | None]
+    payloads: Sequence[bytes]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeCounts:
+    """What one merge did. The three add up to the rows of the batch."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpsertResult:
+    """What `upsert_objects` did.
+
+    `records == inserted + updated + unchanged + duplicates`; `duplicates` are records that a later record
+    with the same key in the same batch replaced. `bytes` are those of the serialised objects.
+    """
+
+    records: int
+    inserted: int
+    updated: int
+    unchanged: int
+    duplicates: int
+    batches: int
+    bytes: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A half-open span of time, `since <= t < until`, in aware datetimes; None is unbounded."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One object of a source, and where it stood there (for the reject file; never its content)."""
+
+    data: dict[str, Any]
+    position: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """A record the source itself cannot give as an object, with a reason code and its place."""
+
+    reason: str
+    position: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a source has been read. Totals are None when the source cannot know them."""
+
+    bytes_done: int = 0
+    bytes_total: int | None = None
