@@ -1,0 +1,142 @@
+"""The tables and keys of `lorchestra.toml`. The reference of settings is made from these models."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from lorchestra.redact import redact
+
+
+def _matching(pattern: str, rule: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(rule)
+        return value
+
+    return check
+
+
+_TableName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            "[A-Za-z_][A-Za-z0-9_]{0,127}",
+            "must be letters, digits and '_', not beginning with a digit, at most 128 characters",
+        )
+    ),
+]
+# Job names become part of run ids and of file names.
+_JobName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
+            "a job's name must be letters, digits, '_', '-' and '.', not beginning with '-' or '.', "
+            "at most 128 characters",
+        )
+    ),
+]
+# The parts of an object's key that stand before its natural id.
+_KeyPart = Annotated[
+    str,
+    AfterValidator(
+        _matching(r"[^:\x00-\x1f\x7f-\x9f]+", "must not be empty nor contain ':' or control characters")
+    ),
+]
+_not_empty = _matching(r"[^\x00-\x1f\x7f]+", "must not be empty nor contain control characters")
+_Text = Annotated[str, AfterValidator(_not_empty)]
+_StoreUrl = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f\x7f]+",
+            "must be a URL such as duckdb:///lorchestra.duckdb or bigquery://project/dataset",
+        )
+    ),
+]
+
+
+def _path_text(value: object) -> object:
+    # Path("") is the working directory, which nobody means by an empty string.
+    return _not_empty(value) if isinstance(value, str) else value
+
+
+_Folder = Annotated[Path, BeforeValidator(_path_text)]
+
+
+class ConfigTable(BaseModel):
+    """A table of the file. Its errors hold no values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class _MaskedTable(ConfigTable):
+    """A table of values; its `repr` masks those that may be secret."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Pydantic builds `repr` and `str` from these."""
+        return redact({name: getattr(self, name) for name in type(self).model_fields}).items()
+
+
+class StoreSettings(_MaskedTable):
+    """`[store]`: where events and objects are kept."""
+
+    url: _StoreUrl = Field(
+        default="duckdb:///lorchestra.duckdb",
+        description="The store. A relative DuckDB path is relative to the folder of the file.",
+    )
+    dataset: _TableName = Field(
+        default="events_dev", description="Dataset (BigQuery) or schema (DuckDB) that holds the tables."
+    )
+    event_log_table: _TableName = Field(default="event_log", description="Name of the table of events.")
+    raw_objects_table: _TableName = Field(default="raw_objects", description="Name of the table of objects.")
+    busy_timeout_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="How long to wait, in seconds, while another process keeps the store's file.",
+    )
+
+
+class SpoolSettings(_MaskedTable):
+    """`[spool]`: where extracted records wait on this host until they are merged."""
+
+    path: _Folder = Field(
+        default=Path(".lorchestra/spool"),
+        strict=False,
+        description="Folder of the spool, relative to the folder of the file.",
+    )
+
+
+class JobSettings(_MaskedTable):
+    """`[jobs.NAME]`: one job. Every key that is not listed here is an option of the job's source."""
+
+    source: _Text | None = Field(
+        default=None, description="The source to read, by the name it is registered under."
+    )
+    source_system: _KeyPart | None = Field(
+        default=None, description="The account that is read; first part of every object's key, without ':'."
+    )
+    object_type: _KeyPart | None = Field(
+        default=None,
+        description="What is read (email, charge); second part of every object's key, without ':'.",
+    )
+    description: str | None = Field(default=None, description="What the job is for; shown in listings.")
+    options: dict[str, Any] = Field(default_factory=dict, description="All other keys of the table.")
+
+
+class ConfigFile(ConfigTable):
+    """The whole of `lorchestra.toml`."""
+
+    store: StoreSettings = Field(
+        default_factory=StoreSettings, description="Where events and objects are kept."
+    )
+    spool: SpoolSettings = Field(
+        default_factory=SpoolSettings, description="Where extracted records wait until they are merged."
+    )
+    jobs: dict[_JobName, JobSettings] = Field(default_factory=dict, description="The jobs, by name.")

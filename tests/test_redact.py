@@ -1,0 +1,169 @@
+"""No secret survives masking, and what is no secret stays readable."""
+
+import json
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorchestra.redact import MASK, names_a_secret, redact, redact_text
+
+SECRET_KEYS = [
+    "token", "TOKEN", "refresh_token", "refreshToken", "accesstoken", "page-token", "secret", "client_secret",
+    "clientSecret", "CLIENT-SECRET", "password", "Password", "db.password", "passwd", "pass", "smtp_pass",
+    "api_key", "apikey", "apiKey", "APIKey", "API-KEY", "x-api-key", "private_key", "privateKey",
+    "private_key_id", "credential", "credentials", "credentials_file", "authorization", "proxyAuthorization",
+    "access_key", "aws_secret_access_key", "cookie", "set-cookie", "dsn", "sentry_dsn", "sentryDSN", "auth",
+    "basicAuth", "key", "pwd", "bearer", "to_ken",
+]  # fmt: skip
+OPEN_KEYS = [
+    "idem_key", "idemKey", "key_properties", "primary_key", "primaryKey", "keys", "since", "until", "source",
+    "source_system", "object_type", "path", "author", "passenger", "compass", "bypass_cache", "design",
+    "monkey", "keyboard", "batch_size", "url", "dataset", "",
+]  # fmt: skip
+SECRET = st.text("XYZ0123456789", min_size=6, max_size=12)
+HARMLESS = st.none() | st.booleans() | st.integers(0, 99) | st.text("abc /:@?&=-", max_size=8)
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+def test_key_names_a_secret(key: str) -> None:
+    assert names_a_secret(key)
+    assert redact({key: "hunter2"}) == {key: MASK}
+    assert redact({key: {"nested": ["hunter2"]}}) == {key: MASK}
+
+
+@pytest.mark.parametrize("key", OPEN_KEYS)
+def test_key_names_no_secret(key: str) -> None:
+    assert redact({key: "value"}) == {key: "value"}
+
+
+def test_an_unset_secret_is_seen_to_be_unset() -> None:
+    assert redact({"token": None, "password": ""}) == {"token": None, "password": MASK}
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("postgres://user:pw@host:5432/db", "postgres://***@host:5432/db"),
+        ("https://ghp_1@github.com/a", "https://***@github.com/a"),
+        ("postgres://u:p/w@host/db", "postgres://***@host/db"),
+        ("postgres://u:p@w@host/db", "postgres://***@host/db"),
+        ("see imap://u:p@host and imap://v:q@host", "see imap://***@host and imap://***@host"),
+        ("https://host/path?token=abc&page=2", "https://host/path?token=***&page=2"),
+        ("https://host/path?page=2&api_key=abc", "https://host/path?page=2&api_key=***"),
+        ("https://host/path?key=abc#x", "https://host/path?key=***"),
+        ("https://host/?to%6ben=abc", "https://host/?to%6ben=***"),
+        ("host=db password=abc user=me", "host=db password=*** user=me"),
+        ("host=db password='a b' user=me", "host=db password=*** user=me"),
+        ("--client-secret=abc", "--client-secret=***"),
+        ("https://host:443/path/@handle", "https://host:443/path/@handle"),
+        ("https://host/path/@handle", "https://host/path/@handle"),
+        ("duckdb:///a/b.duckdb", "duckdb:///a/b.duckdb"),
+        ("someone@example.org", "someone@example.org"),
+        ("bigquery://project/dataset?location=EU", "bigquery://project/dataset?location=EU"),
+        ("a=b c==d ==", "a=b c==d =="),
+    ],
+)
+def test_credentials_in_strings(text: str, masked: str) -> None:
+    assert redact_text(text) == masked
+    assert redact({"a": [{"b": (text,)}]}) == {"a": [{"b": [masked]}]}
+
+
+def test_credentials_in_keys_and_paths() -> None:
+    assert redact({"imap://u:p@host": Path("x://u:p@host")}) == {"imap://***@host": "x:/u:p@host"}
+
+
+def test_values_of_parameters() -> None:
+    parameters = {
+        "since": datetime(2025, 11, 20, tzinfo=UTC),
+        "day": date(2025, 11, 20),
+        "at": time(12, 30),
+        "path": Path("a/b"),
+        "colour": Colour.RED,
+        "numbers": [1, 1.5, float("nan"), 2**70],
+        "flags": (True, None),
+        "table": {"rows": []},
+    }
+
+    assert redact(parameters) == {
+        "since": "2025-11-20T00:00:00+00:00",
+        "day": "2025-11-20",
+        "at": "12:30:00",
+        "path": "a/b",
+        "colour": "red",
+        "numbers": [1, 1.5, "nan", "<int>"],
+        "flags": [True, None],
+        "table": {"rows": []},
+    }
+
+
+def test_value_of_an_unknown_type_is_only_named() -> None:
+    class Login:
+        def __repr__(self) -> str:
+            return "hunter2"
+
+    assert redact({"x": Login(), "y": b"hunter2", "z": {"hunter2"}}) == {
+        "x": "<Login>",
+        "y": "<bytes>",
+        "z": "<set>",
+    }
+
+
+def test_the_copy_is_deep() -> None:
+    inner: dict[str, Any] = {"list": [1]}
+    copy = redact({"inner": inner})
+    copy["inner"]["list"].append(2)
+
+    assert inner == {"list": [1]}
+
+
+def test_undecodable_bytes_of_a_command_line_can_be_written() -> None:
+    assert redact({"path": "a\udcff"}) == {"path": "a\\udcff"}
+
+
+def test_long_texts_take_linear_time() -> None:
+    text = "a" * 200_000
+    assert redact_text(f"{text}://{text}@{text}=") == f"{text}://{MASK}@{text}="
+
+
+def nested(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        leaf,
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+
+
+@given(secret=SECRET, key=st.sampled_from(SECRET_KEYS), data=st.data())
+def test_no_secret_survives(secret: str, key: str, data: st.DataObject) -> None:
+    under_key = nested(st.just(secret)).map(lambda value: {key: value})
+    in_url = st.sampled_from(
+        [
+            f"https://me:{secret}@host/p",
+            f"https://{secret}@host",
+            f"x imap://{secret}:pw@h y",
+            f"https://host/p?a=1&{key}={secret}&b=2",
+            f"{key}={secret}",
+        ]
+    )
+    parameters = data.draw(st.dictionaries(st.text("ab", max_size=2), nested(HARMLESS | under_key | in_url)))
+
+    assert secret not in json.dumps(redact(parameters), allow_nan=False)
+
+
+@given(parameters=st.dictionaries(st.text(), nested(HARMLESS | st.floats() | st.datetimes() | st.binary())))
+def test_masking_twice_changes_nothing(parameters: dict[str, Any]) -> None:
+    once = redact(parameters)
+
+    assert redact(once) == once
+    json.dumps(once, allow_nan=False).encode()
