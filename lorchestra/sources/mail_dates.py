@@ -1,0 +1,52 @@
+"""When a message arrived, in milliseconds since 1970 UTC, as the Gmail API's internalDate has it."""
+
+import calendar
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_tz
+
+from lorchestra.model import Window
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_mail_date(text: str) -> int | None:
+    """An RFC 5322 date, or the many things that are meant for one; without a zone it is UTC."""
+    try:
+        parts = parsedate_tz(text)
+        if parts is None:
+            return None
+        seconds = calendar.timegm((*parts[:6], 0, 1, 0)) - (parts[9] or 0)
+        _EPOCH + timedelta(seconds=seconds)  # refuses what no calendar holds
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return seconds * 1000
+
+
+def received_date(headers: Iterable[tuple[str, str]]) -> int | None:
+    """The date of the topmost Received header, which the last server on the way wrote."""
+    for name, value in headers:
+        if name.lower() == "received":
+            return parse_mail_date(value.rpartition(";")[2])
+    return None
+
+
+def written_date(headers: Iterable[tuple[str, str]]) -> int | None:
+    """The Date header: the sender's claim, so only the last resort."""
+    for name, value in headers:
+        if name.lower() == "date":
+            return parse_mail_date(value)
+    return None
+
+
+def in_window(arrived_ms: int | None, window: Window) -> bool:
+    """Whether a message belongs to the window; one without a date belongs to every window."""
+    if arrived_ms is None:
+        return True
+    if window.since is not None and arrived_ms * 1000 < _microseconds(window.since):
+        return False
+    return window.until is None or arrived_ms * 1000 < _microseconds(window.until)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
