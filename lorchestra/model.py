@@ -117,3 +117,22 @@ class Progress:
 
     bytes_done: int = 0
     bytes_total: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableNames:
+    """Where the two tables are. Names are identifiers: letters, digits, `_`; checked by `open_store`."""
+
+    dataset: str = "events_dev"
+    event_log: str = "event_log"
+    raw_objects: str = "raw_objects"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One way in which a table is not what this version needs. `found` is None where nothing is there."""
+
+    table: str
+    column: str | None
+    expected: str
+    found: str | None

@@ -1,0 +1,28 @@
+-- One row per run: its events folded into its present state.
+SELECT
+  correlation_id AS run_id,
+  MAX(IF(event_type = 'job.started', JSON_VALUE(payload, '$.job_name'), NULL)) AS job_name,
+  MAX(JSON_VALUE(payload, '$.package_name')) AS package_name,
+  CASE
+    WHEN COUNTIF(event_type = 'job.failed') > 0 THEN 'failed'
+    WHEN COUNTIF(event_type = 'job.completed') > 0 THEN 'succeeded'
+    WHEN COUNTIF(event_type = 'job.started') > 0 THEN 'running'
+    ELSE 'pending'
+  END AS state,
+  MIN(created_at) AS started_at,
+  MAX(IF(event_type IN ('job.completed', 'job.failed'), created_at, NULL)) AS ended_at,
+  MAX(IF(event_type IN ('job.completed', 'job.failed'),
+    SAFE_CAST(JSON_VALUE(payload, '$.duration_seconds') AS FLOAT64), NULL)) AS duration_seconds,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.records_extracted') AS INT64), NULL))
+    AS records_extracted,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.inserted') AS INT64), NULL)) AS inserted,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.updated') AS INT64), NULL)) AS updated,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.unchanged') AS INT64), NULL))
+    AS unchanged,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.rejected') AS INT64), NULL)) AS rejected,
+  MAX(IF(event_type = 'job.failed', error_message, NULL)) AS error_message,
+  MAX(IF(event_type = 'job.failed', JSON_VALUE(payload, '$.error_code'), NULL)) AS error_code,
+  MAX(trace_id) AS trace_id
+FROM {event_log}
+WHERE event_type LIKE 'job.%' OR event_type LIKE 'ingestion.%'
+GROUP BY correlation_id

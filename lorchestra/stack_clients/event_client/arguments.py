@@ -1,0 +1,40 @@
+"""Checks of the arguments that both functions take; errors begin with the argument's name."""
+
+from typing import Any
+
+from lorchestra.errors import ArgumentError
+from lorchestra.stores.base import Store
+
+
+def check_text(name: str, value: object) -> None:
+    """A non-empty string that can be stored.
+
+    Raises:
+        ArgumentError: it is anything else.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ArgumentError(f"{name}: must be a non-empty string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"{name}: is not valid Unicode") from None
+
+
+def check_optional_text(name: str, value: object) -> None:
+    """None, or what `check_text` accepts."""
+    if value is not None:
+        check_text(name, value)
+
+
+def as_store(bq_client: Any) -> Store:
+    """The store behind `bq_client`.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if isinstance(bq_client, Store):
+        return bq_client
+    raise ArgumentError(
+        "bq_client: must be a lorchestra store",
+        next_step='Pass lorchestra.stores.open_store("duckdb:///lorchestra.duckdb").',
+    )

@@ -1,0 +1,227 @@
+"""Objects: merged into `raw_objects` in batches, each once by its idempotency key."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from lorchestra.errors import ArgumentError, IdemKeyError, RecordError
+from lorchestra.idem_keys import external_id
+from lorchestra.model import IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
+from lorchestra.stack_clients.event_client.arguments import as_store, check_optional_text, check_text
+from lorchestra.stores.base import Store
+
+#: A batch closes at whichever comes first: `batch_size` objects, these bytes of JSON, or these seconds.
+BATCH_BYTES = 16 * 1024 * 1024
+BATCH_SECONDS = 20.0
+DEFAULT_BATCH_SIZE = 5000
+
+
+def upsert_objects(
+    *,
+    objects: Iterable[Mapping[str, Any]],
+    source_system: str,
+    object_type: str,
+    correlation_id: str,
+    idem_key_fn: IdemKeyFn,
+    bq_client: Any,
+    trace_id: str | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> UpsertResult:
+    """Merge objects into `raw_objects`, one row per idempotency key.
+
+    A new key is inserted; a known key gets a new `last_seen`, and its payload is replaced where it differs.
+    Of two objects with one key the later wins. `objects` is consumed lazily and once; memory is bounded by a
+    batch, which closes at `batch_size` objects, at 16 MiB of JSON or after 20 seconds, and is merged as a
+    whole. `last_seen` is one timestamp for the whole call, given back as `seen_at`.
+
+    Raises:
+        ArgumentError: an argument is bad; the message begins with its name. Nothing was written.
+        IdemKeyError: `idem_key_fn` found no identity in an object. Batches before it are merged.
+        RecordError: an object is not JSON. Batches before it are merged.
+        StoreError: a merge failed. Batches before it are merged.
+    """
+    given: object = objects
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ArgumentError("objects: must be a list or an iterator of objects")
+    if not callable(idem_key_fn):
+        raise ArgumentError("idem_key_fn: must be callable", next_step="Take one from lorchestra.idem_keys.")
+    return merge_in_batches(
+        keyed(objects, idem_key_fn),
+        store=as_store(bq_client),
+        target=Target(
+            source_system=source_system,
+            object_type=object_type,
+            correlation_id=correlation_id,
+            trace_id=trace_id,
+            seen_at=datetime.now(UTC),
+        ),
+        batch_size=batch_size,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What all objects of one upsert have in common."""
+
+    source_system: str
+    object_type: str
+    correlation_id: str
+    trace_id: str | None
+    seen_at: datetime
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be stored, naming the argument."""
+        for name in ("source_system", "object_type"):
+            check_text(name, getattr(self, name))
+            if ":" in getattr(self, name):
+                raise ArgumentError(f"{name}: must not contain ':', which separates the parts of a key")
+        check_text("correlation_id", self.correlation_id)
+        check_optional_text("trace_id", self.trace_id)
+
+
+def keyed(objects: Iterable[Any], idem_key_fn: IdemKeyFn) -> Iterator[tuple[str, bytes]]:
+    """Key and JSON of each object; an error says which object, counting from 1.
+
+    Raises:
+        IdemKeyError: an object has no identity.
+        RecordError: an object is not JSON.
+    """
+    for number, obj in enumerate(objects, start=1):
+        try:
+            yield idem_key(obj, idem_key_fn), serialised(obj)
+        except RecordError as error:
+            raise type(error)(f"objects: number {number}: {error.message}") from error
+
+
+def idem_key(obj: Any, idem_key_fn: IdemKeyFn) -> str:
+    """The object's key.
+
+    Raises:
+        IdemKeyError: the function raised, or gave something else than a non-empty string.
+    """
+    try:
+        key = idem_key_fn(obj)
+    except IdemKeyError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise IdemKeyError(f"idem_key_fn raised {type(error).__name__}") from None
+    if not isinstance(key, str) or not key:
+        raise IdemKeyError("idem_key_fn gave no key: it must return a non-empty string")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise IdemKeyError("idem_key_fn gave a key that is not valid Unicode") from None
+    return key
+
+
+def serialised(obj: Any) -> bytes:
+    """The object as JSON with sorted keys: equal objects give equal bytes.
+
+    Raises:
+        RecordError: it is not a JSON object.
+    """
+    if not isinstance(obj, Mapping):
+        raise RecordError("not a JSON object")
+    plain = obj if isinstance(obj, dict) else dict(obj)
+    try:
+        text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+        if b"null" in text:
+            # orjson writes NaN and infinity as null, which would change the object.
+            json.dumps(plain, allow_nan=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return _serialised_by_the_standard_library(plain)
+    return text
+
+
+def _serialised_by_the_standard_library(obj: dict[str, Any]) -> bytes:
+    """For integers beyond 64 bits, which orjson refuses; what this refuses too is not JSON."""
+    try:
+        text = json.dumps(obj, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError, RecursionError):
+        raise RecordError("not JSON") from None
+
+
+def merge_in_batches(
+    entries: Iterable[tuple[str, bytes]],
+    *,
+    store: Store,
+    target: Target,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    on_batch: Callable[[MergeCounts], None] | None = None,
+) -> UpsertResult:
+    """Merge keys and JSON texts, batch by batch; `on_batch` hears of each merge when it is done.
+
+    Raises:
+        ArgumentError: `batch_size` is no positive integer.
+        StoreError: a merge failed. Batches before it are merged.
+    """
+    if type(batch_size) is not int or batch_size < 1:
+        raise ArgumentError("batch_size: must be a positive integer")
+    records = inserted = updated = unchanged = batches = size = 0
+    for batch in _batches(entries, batch_size):
+        records += batch.records
+        size += batch.bytes
+        counts = store.merge(_staged(batch, target, index=batches))
+        batches += 1
+        inserted += counts.inserted
+        updated += counts.updated
+        unchanged += counts.unchanged
+        if on_batch is not None:
+            on_batch(counts)
+    return UpsertResult(
+        records=records,
+        inserted=inserted,
+        updated=updated,
+        unchanged=unchanged,
+        duplicates=records - inserted - updated - unchanged,
+        batches=batches,
+        bytes=size,
+        seen_at=target.seen_at,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    payloads: dict[str, bytes]
+    records: int
+    bytes: int
+
+
+def _batches(entries: Iterable[tuple[str, bytes]], batch_size: int) -> Iterator[_Batch]:
+    payloads: dict[str, bytes] = {}
+    records = size = 0
+    closes_at = time.monotonic() + BATCH_SECONDS
+    for key, payload in entries:
+        payloads[key] = payload
+        records += 1
+        size += len(payload)
+        if records >= batch_size or size >= BATCH_BYTES or time.monotonic() >= closes_at:
+            yield _Batch(payloads=payloads, records=records, bytes=size)
+            payloads, records, size = {}, 0, 0
+            closes_at = time.monotonic() + BATCH_SECONDS
+    if payloads:
+        yield _Batch(payloads=payloads, records=records, bytes=size)
+
+
+def _staged(batch: _Batch, target: Target, *, index: int) -> StagedBatch:
+    keys = list(batch.payloads)
+    return StagedBatch(
+        source_system=target.source_system,
+        object_type=target.object_type,
+        correlation_id=target.correlation_id,
+        trace_id=target.trace_id,
+        index=index,
+        seen_at=target.seen_at,
+        idem_keys=keys,
+        external_ids=[
+            external_id(key, source_system=target.source_system, object_type=target.object_type)
+            for key in keys
+        ],
+        payloads=list(batch.payloads.values()),
+    )

@@ -1,0 +1,93 @@
+"""What every store is, and how one is opened by its URL."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from lorchestra.errors import ConfigError
+from lorchestra.model import Difference, Event, MergeCounts, StagedBatch, TableNames
+
+ENTRY_POINT_GROUP = "lorchestra.stores"
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where the two tables are. Every method is one short, complete piece of work.
+
+    All of them raise `StoreBusyError` or `StoreUnavailableError` when the store cannot be reached, and
+    `StoreSchemaError` when its tables are missing or differ from what this version needs.
+    """
+
+    tables: TableNames
+
+    def create_tables(self) -> None:
+        """Make the tables and views that are missing. What exists is never altered; repeating is free."""
+
+    def check_tables(self) -> list[Difference]:
+        """Compare the tables with what this version needs; an empty list means that they fit."""
+
+    def append_events(self, events: Sequence[Event]) -> None:
+        """Append events, all or none. An event whose event_id is already there is not added again."""
+
+    def merge(self, batch: StagedBatch) -> MergeCounts:
+        """Merge one batch into `raw_objects`, all or nothing.
+
+        A new key is inserted with `first_seen = last_seen = seen_at`; a known key gets `last_seen = seen_at`,
+        and its payload is replaced where it differs. Merging a batch again changes nothing but `last_seen`.
+        """
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run one GoogleSQL SELECT. Columns of type JSON carry the Arrow extension type `arrow.json`.
+
+        Raises:
+            QueryError: the statement is refused.
+        """
+
+    def close(self) -> None:
+        """Release what the store holds. It can be called twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_store(
+    url: str,
+    *,
+    dataset: str = "events_dev",
+    event_log_table: str = "event_log",
+    raw_objects_table: str = "raw_objects",
+    busy_timeout_seconds: float = 30.0,
+) -> Store:
+    """Open the store that the URL's scheme names: `duckdb:///file.duckdb` (four slashes: an absolute path).
+
+    Stores are entry points of the group `lorchestra.stores`: callables that take the URL, the table names and
+    `busy_timeout_seconds`. Nothing is created by opening.
+
+    Raises:
+        ConfigError: no installed package provides the scheme, or the URL or a table name is malformed.
+    """
+    scheme = urlsplit(url).scheme
+    tables = TableNames(dataset=dataset, event_log=event_log_table, raw_objects=raw_objects_table)
+    for field in ("dataset", "event_log", "raw_objects"):
+        _check_identifier(field, getattr(tables, field))
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=scheme):
+        store = point.load()(url, tables=tables, busy_timeout_seconds=busy_timeout_seconds)
+        if isinstance(store, Store):
+            return store
+    known = ", ".join(sorted({f"{point.name}://" for point in entry_points(group=ENTRY_POINT_GROUP)}))
+    raise ConfigError(
+        f"store.url: no installed package provides this kind of store; known: {known}",
+        next_step='Set url under [store] in lorchestra.toml, such as url = "duckdb:///lorchestra.duckdb".',
+    )
+
+
+def _check_identifier(field: str, name: str) -> None:
+    if not (name.isascii() and name.isidentifier() and len(name) <= 128):
+        raise ConfigError(f"store.{field}: must be letters, digits and '_', not beginning with a digit")

@@ -1,0 +1,265 @@
+"""The embedded store: both tables in one DuckDB file.
+
+DuckDB gives its file to one process at a time. So every method opens the file, does one short piece of work
+and closes it; a busy file is waited for. The measurements behind the settings stand in
+`docs/decisions/duckdb-store.md`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from lorchestra.errors import ConfigError, QueryError, StoreSchemaError, StoreUnavailableError
+from lorchestra.model import Difference, Event, MergeCounts, StagedBatch, TableNames
+from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
+from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line
+from lorchestra.stores.googlesql import translate
+
+T = TypeVar("T")
+
+# Merges keep their memory flat; queries may use what DuckDB takes by default.
+_MERGE_MEMORY = "400MB"
+_TYPES = {"STRING": "VARCHAR", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE", "JSON": "JSON"}
+_SETUP = "Run `lorchestra setup` to make the tables."
+_CHECK = "Run `lorchestra setup --check` to see what differs."
+
+
+def open_duckdb(url: str, *, tables: TableNames, busy_timeout_seconds: float) -> "DuckDBStore":
+    """The store for `duckdb:///relative.duckdb` or `duckdb:////absolute.duckdb`; nothing is created yet."""
+    path = url.removeprefix("duckdb:///")
+    if path == url or not path or path == ":memory:":
+        raise ConfigError(
+            "store.url: a DuckDB store is a file",
+            next_step='Write it as "duckdb:///lorchestra.duckdb" (relative) or "duckdb:////data/x.duckdb".',
+        )
+    return DuckDBStore(Path(path), tables=tables, busy_timeout_seconds=busy_timeout_seconds)
+
+
+class DuckDBStore:
+    """A DuckDB file with both tables in a schema named like the dataset.
+
+    Tables are made on first use. Several processes may use one file at the same time.
+    """
+
+    def __init__(self, path: Path, *, tables: TableNames, busy_timeout_seconds: float = 30.0) -> None:
+        self.path = path
+        self.tables = tables
+        self._file = DuckDBFile(path, busy_timeout_seconds=busy_timeout_seconds)
+        self._known_to_exist = False
+
+    def create_tables(self) -> None:
+        """Make schema, tables and view where they are missing."""
+        self._write(self._create)
+
+    def check_tables(self) -> list[Difference]:
+        """Compare both tables column by column with the specification's."""
+        if not self.path.exists():
+            return [
+                Difference(table=table, column=None, expected="a table", found=None)
+                for table in (self.tables.event_log, self.tables.raw_objects)
+            ]
+        with self._file.open_for_reading() as connection:
+            rows = connection.execute(_sql("columns"), {"dataset": self.tables.dataset}).fetchall()
+        found: dict[str, dict[str, tuple[str, bool]]] = {}
+        for _, table, column, kind, nullable in rows:
+            found.setdefault(table, {})[column] = (kind, nullable)
+        return [
+            *_differences(self.tables.event_log, EVENT_LOG_COLUMNS, found),
+            *_differences(self.tables.raw_objects, RAW_OBJECTS_COLUMNS, found),
+        ]
+
+    def append_events(self, events: Sequence[Event]) -> None:
+        """Append events in one transaction."""
+        rows = [_event_row(event) for event in events]
+
+        def append(connection: duckdb.DuckDBPyConnection) -> None:
+            for row in rows:
+                connection.execute(self._named(_sql("append_event")), row)
+
+        self._write(append)
+
+    def merge(self, batch: StagedBatch) -> MergeCounts:
+        """Merge one batch in one transaction."""
+        if not batch.idem_keys:
+            return MergeCounts(inserted=0, updated=0, unchanged=0)
+        staged = _arrow(batch)
+        bounds = {"low": min(batch.idem_keys), "high": max(batch.idem_keys)}
+
+        def merge(connection: duckdb.DuckDBPyConnection) -> MergeCounts:
+            def run(name: str, **values: Any) -> None:
+                connection.execute(self._named(_sql(name)), values)
+
+            connection.register("staged", staged)
+            run("match_batch", **bounds)
+            counted = connection.execute(_sql("count_matched")).fetchone() or (0, 0, 0)
+            counts = MergeCounts(inserted=counted[0], updated=counted[1], unchanged=counted[2])
+            if counts.unchanged:
+                run("touch_unchanged", seen_at=batch.seen_at)
+            if counts.updated:
+                run("delete_changed")
+            if counts.inserted or counts.updated:
+                run(
+                    "insert_written",
+                    source_system=batch.source_system,
+                    object_type=batch.object_type,
+                    seen_at=batch.seen_at,
+                )
+                run("delete_hashes", **bounds)
+                run("insert_hashes")
+            connection.execute("DROP TABLE matched")
+            return counts
+
+        return self._write(merge)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
+        translated = translate(sql, dialect="duckdb")
+        if not self.path.exists():
+            raise StoreSchemaError(f"store: there is no file {self.path.name} yet", next_step=_SETUP)
+        with self._file.open_for_reading() as connection:
+            connection.execute("SET arrow_lossless_conversion = true")
+            try:
+                return _select(connection, translated, dict(parameters or {}))
+            except duckdb.CatalogException as error:
+                raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
+            except (duckdb.Error, duckdb.InvalidInputException) as error:
+                raise QueryError(f"query: {first_line(error)}") from None
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        with self._file.open_for_writing() as connection:
+            try:
+                # Compacting on its own, DuckDB would rewrite gigabytes at the end of a run of ten rows.
+                connection.execute(f"SET max_vacuum_tasks = 0; SET memory_limit = '{_MERGE_MEMORY}'")
+                connection.execute("BEGIN")
+                if not self._known_to_exist:
+                    self._create(connection)
+                result = work(connection)
+                connection.execute("COMMIT")
+            except (duckdb.BinderException, duckdb.CatalogException, duckdb.ConstraintException) as error:
+                _rollback(connection)
+                raise StoreSchemaError(
+                    f"store: {type(error).__name__}: a table does not have the columns it should",
+                    next_step=_CHECK,
+                ) from None
+            except duckdb.Error as error:
+                _rollback(connection)
+                # The engine's own words may quote the data it choked on.
+                raise StoreUnavailableError(
+                    f"store: writing to {self.path.name} failed: {type(error).__name__}{cause(error)}",
+                    next_step=f"Check space and rights where {self.path.name} is, then run it again.",
+                ) from None
+            except BaseException:
+                _rollback(connection)
+                raise
+        self._known_to_exist = True
+        return result
+
+    def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for schema in (self.tables.dataset, f"{self.tables.dataset}__private"):
+            connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        for name in ("create_event_log", "create_raw_objects", "create_payload_hash"):
+            connection.execute(self._named(setup_statement(f"duckdb/{name}")))
+        if not _has_view(connection, self.tables.dataset):
+            event_log = f"`{self.tables.dataset}.{self.tables.event_log}`"
+            select = translate(setup_statement("job_runs").format(event_log=event_log), dialect="duckdb")
+            connection.execute(f'CREATE VIEW "{self.tables.dataset}".job_runs AS {select}')
+
+    def _named(self, statement: str) -> str:
+        dataset, raw_objects = self.tables.dataset, self.tables.raw_objects
+        return statement.format(
+            event_log=f'"{dataset}"."{self.tables.event_log}"',
+            raw_objects=f'"{dataset}"."{raw_objects}"',
+            payload_hash=f'"{dataset}__private"."{raw_objects}_payload_hash"',
+        )
+
+
+def _sql(name: str) -> str:
+    return (files("lorchestra.stores") / "sql" / "duckdb" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _arrow(batch: StagedBatch) -> pa.Table:
+    hashes = [blake2b(payload, digest_size=16).digest() for payload in batch.payloads]
+    return pa.table(
+        {
+            "idem_key": pa.array(batch.idem_keys, pa.string()),
+            "external_id": pa.array(batch.external_ids, pa.string()),
+            "payload": pa.array(batch.payloads, pa.large_binary()).cast(pa.large_string()),
+            "payload_hash": pa.array(hashes, pa.binary()),
+        }
+    )
+
+
+def _select(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any]) -> pa.Table:
+    relation = connection.sql(sql, params=parameters)
+    columns = [duckdb.ColumnExpression(name) for name in relation.columns]
+    kinds = [str(kind) for kind in relation.types]
+    if "HUGEINT" in kinds:
+        # GoogleSQL has one integer type; DuckDB widens sums.
+        columns = [
+            column.cast("BIGINT").alias(name) if kind == "HUGEINT" else column
+            for column, name, kind in zip(columns, relation.columns, kinds, strict=True)
+        ]
+        relation = relation.select(*columns)
+    return relation.to_arrow_table()
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name, _, _ in EVENT_LOG_COLUMNS}
+    row["status"] = event.status.value
+    row["payload"] = None if event.payload is None else json.dumps(event.payload, allow_nan=False)
+    return row
+
+
+def _differences(
+    table: str,
+    columns: Sequence[tuple[str, str, bool]],
+    found: Mapping[str, Mapping[str, tuple[str, bool]]],
+) -> Iterator[Difference]:
+    if table not in found:
+        yield Difference(table=table, column=None, expected="a table", found=None)
+        return
+    there = found[table]
+    for name, kind, nullable in columns:
+        expected = _described(_TYPES[kind], nullable=nullable)
+        actual = _described(there[name][0], nullable=there[name][1]) if name in there else None
+        if actual != expected:
+            yield Difference(table=table, column=name, expected=expected, found=actual)
+    for name in there.keys() - {name for name, _, _ in columns}:
+        kind, nullable = there[name]
+        yield Difference(
+            table=table, column=name, expected="no such column", found=_described(kind, nullable=nullable)
+        )
+
+
+def _described(kind: str, *, nullable: bool) -> str:
+    return kind if nullable else f"{kind} NOT NULL"
+
+
+def _has_view(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
+    statement = "SELECT 1 FROM duckdb_views() WHERE schema_name = $schema AND view_name = 'job_runs'"
+    return connection.execute(statement, {"schema": schema}).fetchone() is not None
+
+
+def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
+    # After a fatal error there is nothing to roll back; closing discards the transaction in any case.
+    with suppress(duckdb.Error):
+        connection.execute("ROLLBACK")

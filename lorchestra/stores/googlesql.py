@@ -1,0 +1,35 @@
+"""GoogleSQL on other engines: translation by sqlglot."""
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError, UnsupportedError
+
+from lorchestra.errors import QueryError
+
+
+def translate(sql: str, *, dialect: str) -> str:
+    """One GoogleSQL SELECT in the dialect of another engine. `@name` parameters become that engine's.
+
+    Raises:
+        QueryError: the text is not one statement, is no query, or uses what has no translation.
+    """
+    try:
+        statements = [s for s in sqlglot.parse(sql, read="bigquery") if s is not None]
+        if len(statements) != 1:
+            raise QueryError(f"query: expected one statement, found {len(statements)}")
+        statement = statements[0]
+        if not isinstance(statement, exp.Query):
+            raise QueryError(
+                "query: only SELECT statements are run here",
+                next_step="Use the store's own tool to change data.",
+            )
+        return statement.sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        raise QueryError(f"query: has no translation to {dialect}: {error}") from error
+    except SqlglotError as error:
+        raise QueryError(f"query: not valid GoogleSQL: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    # sqlglot underlines the place with terminal codes; the words alone are enough.
+    return str(error).split("\n", 1)[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
