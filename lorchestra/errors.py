@@ -19,6 +19,7 @@
     │   └── QueryError        exit 2: the user's own SQL is refused
     └── RunError              a run could not begin or was cut short
         ├── AlreadyRunningError
+        ├── SpoolError               retryable
         └── RunInterruptedError      retryable
 
 Messages name the field, never its value: no content of an object, address or token may stand in one.
@@ -153,6 +154,13 @@ class AlreadyRunningError(RunError):
     """Another process on this host runs the job."""
 
     code = "run.already_running"
+
+
+class SpoolError(RunError):
+    """The spool directory cannot be written or read."""
+
+    code = "spool.unavailable"
+    retryable = True
 
 
 class RunInterruptedError(RunError):

@@ -42,7 +42,8 @@ class SourceType:
     """A source as it is registered under the entry point group `lorchestra.sources`.
 
     `open` takes the validated options and the folder that relative paths are relative to.
-    `idem_key_fn` takes the source_system and gives the key function of `idem_keys`.
+    `idem_key_fn` takes the source_system and gives the key function of `idem_keys`. A source that `resumes`
+    gets the cursor of the newest completed run; the others read everything each time.
     """
 
     summary: str
@@ -50,6 +51,7 @@ class SourceType:
     options: type[SourceOptions]
     open: Callable[[Any, Path], Source]
     idem_key_fn: Callable[[str], IdemKeyFn]
+    resumes: bool = False
 
 
 def source_names() -> list[str]:

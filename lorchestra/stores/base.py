@@ -73,10 +73,11 @@ def open_store(
     Raises:
         ConfigError: no installed package provides the scheme, or the URL or a table name is malformed.
     """
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     tables = TableNames(dataset=dataset, event_log=event_log_table, raw_objects=raw_objects_table)
     for field in ("dataset", "event_log", "raw_objects"):
         _check_identifier(field, getattr(tables, field))
+    _check_distinct(tables)
     for point in entry_points(group=ENTRY_POINT_GROUP, name=scheme):
         store = point.load()(url, tables=tables, busy_timeout_seconds=busy_timeout_seconds)
         if isinstance(store, Store):
@@ -86,6 +87,23 @@ def open_store(
         f"store.url: no installed package provides this kind of store; known: {known}",
         next_step='Set url under [store] in lorchestra.toml, such as url = "duckdb:///lorchestra.duckdb".',
     )
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        raise ConfigError("store.url: is not a URL") from None
+
+
+def _check_distinct(tables: TableNames) -> None:
+    # The store makes a view of this name beside the tables; some engines ignore case in names.
+    taken = {"job_runs"}
+    for field in ("event_log", "raw_objects"):
+        name = getattr(tables, field).lower()
+        if name in taken:
+            raise ConfigError(f"store.{field}: this name is taken by another table or by the view job_runs")
+        taken.add(name)
 
 
 def _check_identifier(field: str, name: str) -> None:

@@ -17,10 +17,16 @@ from typing import Any, Self, TypeVar
 import duckdb
 import pyarrow as pa
 
-from lorchestra.errors import ConfigError, QueryError, StoreSchemaError, StoreUnavailableError
+from lorchestra.errors import (
+    ConfigError,
+    QueryError,
+    StoreBusyError,
+    StoreSchemaError,
+    StoreUnavailableError,
+)
 from lorchestra.model import Difference, Event, MergeCounts, StagedBatch, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
-from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line
+from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
 from lorchestra.stores.googlesql import translate
 
 T = TypeVar("T")
@@ -61,7 +67,7 @@ class DuckDBStore:
 
     def check_tables(self) -> list[Difference]:
         """Compare both tables column by column with the specification's."""
-        if not self.path.exists():
+        if not self._file.exists():
             return [
                 Difference(table=table, column=None, expected="a table", found=None)
                 for table in (self.tables.event_log, self.tables.raw_objects)
@@ -99,8 +105,8 @@ class DuckDBStore:
 
             connection.register("staged", staged)
             run("match_batch", **bounds)
-            counted = connection.execute(_sql("count_matched")).fetchone() or (0, 0, 0)
-            counts = MergeCounts(inserted=counted[0], updated=counted[1], unchanged=counted[2])
+            [(inserted, updated, unchanged)] = connection.execute(_sql("count_matched")).fetchall()
+            counts = MergeCounts(inserted=inserted, updated=updated, unchanged=unchanged)
             if counts.unchanged:
                 run("touch_unchanged", seen_at=batch.seen_at)
             if counts.updated:
@@ -122,7 +128,7 @@ class DuckDBStore:
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
         translated = translate(sql, dialect="duckdb")
-        if not self.path.exists():
+        if not self._file.exists():
             raise StoreSchemaError(f"store: there is no file {self.path.name} yet", next_step=_SETUP)
         with self._file.open_for_reading() as connection:
             connection.execute("SET arrow_lossless_conversion = true")
@@ -130,8 +136,10 @@ class DuckDBStore:
                 return _select(connection, translated, dict(parameters or {}))
             except duckdb.CatalogException as error:
                 raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
-            except (duckdb.Error, duckdb.InvalidInputException) as error:
+            except (duckdb.BinderException, duckdb.ParserException) as error:
                 raise QueryError(f"query: {first_line(error)}") from None
+            except duckdb.Error as error:
+                raise _failed_query(error) from None
 
     def close(self) -> None:
         """Nothing stays open between calls."""
@@ -162,6 +170,10 @@ class DuckDBStore:
                 ) from None
             except duckdb.Error as error:
                 _rollback(connection)
+                if is_conflict(error):
+                    raise StoreBusyError(
+                        f"store: another thread of this process was writing to {self.path.name}"
+                    ) from None
                 # The engine's own words may quote the data it choked on.
                 raise StoreUnavailableError(
                     f"store: writing to {self.path.name} failed: {type(error).__name__}{cause(error)}",
@@ -222,10 +234,20 @@ def _select(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[st
     return relation.to_arrow_table()
 
 
+def _failed_query(error: duckdb.Error) -> QueryError:
+    if isinstance(error, duckdb.InvalidInputException) and "parameter" in first_line(error).lower():
+        return QueryError(f"query: {first_line(error)}")
+    # What fails while rows are read may quote them.
+    return QueryError(
+        f"query: {type(error).__name__} while reading rows{cause(error)}",
+        next_step="Where a value cannot be converted, SAFE_CAST gives NULL instead.",
+    )
+
+
 def _event_row(event: Event) -> dict[str, Any]:
     row = {name: getattr(event, name) for name, _, _ in EVENT_LOG_COLUMNS}
     row["status"] = event.status.value
-    row["payload"] = None if event.payload is None else json.dumps(event.payload, allow_nan=False)
+    row["payload"] = None if event.payload is None else json.dumps(dict(event.payload), allow_nan=False)
     return row
 
 
@@ -243,11 +265,11 @@ def _differences(
         actual = _described(there[name][0], nullable=there[name][1]) if name in there else None
         if actual != expected:
             yield Difference(table=table, column=name, expected=expected, found=actual)
-    for name in there.keys() - {name for name, _, _ in columns}:
-        kind, nullable = there[name]
-        yield Difference(
-            table=table, column=name, expected="no such column", found=_described(kind, nullable=nullable)
-        )
+    known = {name for name, _, _ in columns}
+    for name, (kind, nullable) in there.items():
+        if name not in known:
+            actual = _described(kind, nullable=nullable)
+            yield Difference(table=table, column=name, expected="no such column", found=actual)
 
 
 def _described(kind: str, *, nullable: bool) -> str:
@@ -256,7 +278,8 @@ def _described(kind: str, *, nullable: bool) -> str:
 
 def _has_view(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
     statement = "SELECT 1 FROM duckdb_views() WHERE schema_name = $schema AND view_name = 'job_runs'"
-    return connection.execute(statement, {"schema": schema}).fetchone() is not None
+    # All rows, not one: a result that is not read to its end keeps the connection busy.
+    return connection.execute(statement, {"schema": schema}).fetchall() != []
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:

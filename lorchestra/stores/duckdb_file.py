@@ -2,9 +2,10 @@
 
 import random
 import re
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -14,9 +15,12 @@ from lorchestra.errors import StoreBusyError, StoreUnavailableError
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
 _BLOCK_SIZE = 16384
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_LOCKED = "Could not set lock on file"
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
 _REASONS = (
     "No space left on device",
+    "File too large",
+    "Input/output error",
     "Disk quota exceeded",
     "Permission denied",
     "Read-only file system",
@@ -33,6 +37,17 @@ class DuckDBFile:
         self.path = path
         self._busy_timeout_seconds = busy_timeout_seconds
 
+    def exists(self) -> bool:
+        """Whether there is anything at the path.
+
+        Raises:
+            StoreUnavailableError: its folder may not be looked into.
+        """
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise self._unavailable(error) from None
+
     @contextmanager
     def open_for_reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The file, read-only; other readers may have it at the same time."""
@@ -42,35 +57,46 @@ class DuckDBFile:
     @contextmanager
     def open_for_writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The file, made when it is not there. Closing brings the file up to date (a checkpoint)."""
-        if not self.path.exists():
-            # The block size can only be chosen by whoever makes the file.
-            with self._connection(read_only=False, block_size=_BLOCK_SIZE):
-                pass
+        if not self.exists():
+            self._make()
         with self._connection(read_only=False) as connection:
             yield connection
 
+    def _make(self) -> None:
+        """An empty file, made beside its place and then linked into it.
+
+        So a process that is killed here leaves nothing half made at the path, and of two that make it at the
+        same time one gives way. The block size can only be chosen by whoever makes the file.
+        """
+        new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        try:
+            duckdb.connect(new, config={"default_block_size": str(_BLOCK_SIZE)}).close()
+            with suppress(FileExistsError):
+                self.path.hardlink_to(new)
+        except (duckdb.Error, OSError) as error:
+            raise self._unavailable(error) from None
+        finally:
+            with suppress(OSError):
+                new.unlink()
+
     @contextmanager
-    def _connection(
-        self, *, read_only: bool, block_size: int | None = None
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._connect(read_only=read_only, block_size=block_size)
+    def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._connect(read_only=read_only)
         try:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
         finally:
             connection.close()
 
-    def _connect(self, *, read_only: bool, block_size: int | None) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self._busy_timeout_seconds
         wait = _FIRST_WAIT
         while True:
             try:
-                if block_size is None:
-                    return duckdb.connect(self.path, read_only=read_only)
-                return duckdb.connect(self.path, config={"default_block_size": str(block_size)})
+                return duckdb.connect(self.path, read_only=read_only)
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 # This very process may have the file open in the other mode: a ConnectionException.
-                if isinstance(error, duckdb.IOException) and "lock" not in str(error):
+                if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
                     raise self._unavailable(error) from None
                 if time.monotonic() >= deadline:
                     raise self._busy(_HOLDER.search(str(error))) from None
@@ -105,3 +131,8 @@ def cause(error: Exception) -> str:
 def first_line(error: Exception) -> str:
     """The engine's message without the lines that point into the statement."""
     return str(error).split("\n", 1)[0]
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether two threads of one process wrote the same rows; the later one gives way."""
+    return isinstance(error, duckdb.TransactionException) and "conflict" in str(error).lower()

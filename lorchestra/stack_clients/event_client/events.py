@@ -10,7 +10,12 @@ from uuid_utils.compat import uuid7
 
 from lorchestra.errors import ArgumentError
 from lorchestra.model import Event, EventStatus
-from lorchestra.stack_clients.event_client.arguments import as_store, check_optional_text, check_text
+from lorchestra.stack_clients.event_client.arguments import (
+    as_store,
+    check_keys,
+    check_optional_text,
+    check_text,
+)
 
 #: A payload is telemetry; what is larger belongs into `raw_objects`.
 PAYLOAD_BYTES_MAX = 64 * 1024
@@ -109,7 +114,7 @@ def _check_payload(payload: object) -> None:
     if not isinstance(payload, Mapping):
         raise ArgumentError("payload: must be a JSON object, a dict with string keys")
     try:
-        _check_keys(payload)
+        check_keys(payload)
         size = len(json.dumps(dict(payload), allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError):
         # Their messages may quote the value.
@@ -119,15 +124,3 @@ def _check_payload(payload: object) -> None:
             f"payload: is {size} bytes, the limit is {PAYLOAD_BYTES_MAX}",
             next_step="Events carry small telemetry; put objects into raw_objects with upsert_objects().",
         )
-
-
-def _check_keys(value: object) -> None:
-    # json.dumps would quietly turn 1 and None into keys.
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise TypeError
-            _check_keys(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_keys(item)

@@ -12,7 +12,12 @@ import orjson
 from lorchestra.errors import ArgumentError, IdemKeyError, RecordError
 from lorchestra.idem_keys import external_id
 from lorchestra.model import IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
-from lorchestra.stack_clients.event_client.arguments import as_store, check_optional_text, check_text
+from lorchestra.stack_clients.event_client.arguments import (
+    as_store,
+    check_keys,
+    check_optional_text,
+    check_text,
+)
 from lorchestra.stores.base import Store
 
 #: A batch closes at whichever comes first: `batch_size` objects, these bytes of JSON, or these seconds.
@@ -45,9 +50,7 @@ def upsert_objects(
         RecordError: an object is not JSON. Batches before it are merged.
         StoreError: a merge failed. Batches before it are merged.
     """
-    given: object = objects
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise ArgumentError("objects: must be a list or an iterator of objects")
+    _check_objects(objects)
     if not callable(idem_key_fn):
         raise ArgumentError("idem_key_fn: must be callable", next_step="Take one from lorchestra.idem_keys.")
     return merge_in_batches(
@@ -62,6 +65,11 @@ def upsert_objects(
         ),
         batch_size=batch_size,
     )
+
+
+def _check_objects(objects: Any) -> None:
+    if isinstance(objects, str | bytes | Mapping) or not isinstance(objects, Iterable):
+        raise ArgumentError("objects: must be a list or an iterator of objects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +113,7 @@ def idem_key(obj: Any, idem_key_fn: IdemKeyFn) -> str:
         IdemKeyError: the function raised, or gave something else than a non-empty string.
     """
     try:
-        key = idem_key_fn(obj)
+        key: Any = idem_key_fn(obj)
     except IdemKeyError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -141,6 +149,7 @@ def serialised(obj: Any) -> bytes:
 def _serialised_by_the_standard_library(obj: dict[str, Any]) -> bytes:
     """For integers beyond 64 bits, which orjson refuses; what this refuses too is not JSON."""
     try:
+        check_keys(obj)
         text = json.dumps(obj, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError):

@@ -1,0 +1,363 @@
+"""The command `lorchestra`: its commands, what they print, and their exit codes.
+
+stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or configuration.
+Only what a command needs is imported, inside it, so that `--help` answers at once.
+"""
+
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lorchestra.cli_base import (
+    Commands,
+    job_names,
+    opened_store,
+    say,
+    settled_store,
+    tell,
+    with_settings,
+)
+from lorchestra.errors import LorchestraError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from lorchestra.config import Settings
+    from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+    from lorchestra.run_lock import RunMarker
+    from lorchestra.runs import RunLog
+
+FORMATS = ("table", "json", "csv")
+_BEAT_SECONDS = 5.0
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lorchestra", prog_name="lorchestra")
+def main() -> None:
+    """Mail, CRM and payments into tables you own, with an account of every run."""
+
+
+@main.command()
+@click.argument("job", shell_complete=job_names)
+@click.option("--since", metavar="WHEN", help="Only what is as new or newer: 2025-11-20, -7d, yesterday.")
+@click.option("--until", metavar="WHEN", help="Only what is older.")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many records.")
+@click.option("--dry-run", is_flag=True, help="Read the source and say what would be written; write nothing.")
+@click.option(
+    "--trace-id", metavar="ID", help="trace_id of every event of the run; else that of $TRACEPARENT."
+)
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show where a job failed; may show data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as a JSON array of one object.")
+@with_settings
+def run(job: str, *, as_json: bool, settings: "Settings", **options: Any) -> None:
+    """Run JOB once and account for it.
+
+    JOB is a name, or PACKAGE/JOB where several packages bring one of that name. Times without a zone are
+    local; a day is its midnight.
+    """
+    outcome = _run_job_impl(job, settings=settings, **options)
+    if as_json:
+        from lorchestra.terminal import print_rows
+
+        print_rows(list(outcome), [outcome], form="json")
+    else:
+        from lorchestra.terminal import outcome_line
+
+        click.echo(outcome_line(outcome))
+    if outcome["state"] == "failed":
+        raise click.exceptions.Exit(1)
+
+
+def _run_job_impl(
+    job_name: str,
+    *,
+    settings: "Settings",
+    since: str | None = None,
+    until: str | None = None,
+    limit: int | None = None,
+    dry_run: bool = False,
+    trace_id: str | None = None,
+    show_traceback: bool = False,
+) -> dict[str, Any]:
+    """Run a job: `job.started` before anything else, then `job.completed` or `job.failed`, whatever happens.
+
+    Returns the run as one flat object: run_id, job_name, state, duration_seconds and the job's counts.
+
+    Raises:
+        UsageError: there is no such job, or an argument is wrong; nothing was logged.
+        AlreadyRunningError: another process runs the job; nothing was logged.
+        StoreError: `job.started` could not be written, so nothing was read; it waits in the outbox.
+    """
+    from tzlocal import get_localzone
+
+    from lorchestra.config import trace_id_from_environment
+    from lorchestra.interruption import signals_end_the_run
+    from lorchestra.jobs.context import JobContext
+    from lorchestra.jobs.registry import find_job, job_function
+    from lorchestra.run_lock import Run, job_lock
+    from lorchestra.runs import RunLog, new_run, settle
+    from lorchestra.timespan import window
+
+    job = find_job(job_name, settings)
+    function = job_function(job, settings, dry=dry_run)
+    now = datetime.now(UTC)
+    context = JobContext(
+        job_name=job.name,
+        run_id=f"{job.name}-{now:%Y%m%d%H%M%S}",
+        store=opened_store(settings),
+        spool=settings.spool.path,
+        seen_at=now,
+        base=settings.base,
+        window=window(since, until, now=now, zone=get_localzone()),
+        limit=limit,
+        trace_id=trace_id or trace_id_from_environment(settings.environment),
+        source=job.settings.source,
+        source_system=job.settings.source_system,
+        object_type=job.settings.object_type,
+        options=job.settings.options,
+        environment=settings.environment,
+    )
+    if dry_run:
+        return _dry_run(function, context)
+    parameters = {"since": since, "until": until, "limit": limit, **job.settings.model_dump()}
+    run = Run(
+        run_id=context.run_id,
+        job_name=job.name,
+        package_name=job.package_name,
+        started_at=now,
+        trace_id=context.trace_id,
+    )
+    with signals_end_the_run(), job_lock(context.spool, run) as marker:
+        try:
+            settle(context.spool, context.store)
+            run = new_run(run, context.store)
+            marker.write(run)
+            log = RunLog(run, store=context.store, spool=context.spool)
+            log.started(parameters)
+        except StoreError as error:
+            RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
+            marker.remove()
+            raise
+        context = context.for_run(run.run_id, seen_at=run.started_at)
+        return _finished(function, context, log, marker, show_traceback=show_traceback)
+
+
+def _finished(
+    function: Callable[["JobContext"], "JobResult | None"],
+    context: "JobContext",
+    log: "RunLog",
+    marker: "RunMarker",
+    *,
+    show_traceback: bool,
+) -> dict[str, Any]:
+    """The job's work, and the event of its end."""
+    from lorchestra.interruption import signals_wait
+    from lorchestra.runs import describe
+
+    outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
+    try:
+        result = _watched(function, context, marker)
+        with signals_wait():
+            delivered = log.completed()
+    except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
+        with signals_wait():
+            delivered = log.failed(error)
+        if show_traceback:
+            say("".join(traceback.format_exception(error)))
+        tell(error if isinstance(error, LorchestraError) else LorchestraError(describe(error)))
+        outcome["state"] = "failed"
+        outcome["error_code"] = log.error_code(error)
+    else:
+        outcome.update(result.counts if result is not None else {})
+    marker.remove()
+    outcome["duration_seconds"] = log.seconds
+    if not delivered:
+        say("The store could not be written; the end of this run waits in the outbox for the next command.")
+    return outcome
+
+
+def _watched(
+    function: Callable[["JobContext"], "JobResult | None"], context: "JobContext", marker: "RunMarker | None"
+) -> "JobResult | None":
+    """The job's work, with a progress bar, and a sign of life now and then."""
+    from lorchestra.terminal import progress_bar
+
+    beaten = time.monotonic()
+    with progress_bar(context.job_name) as show:
+
+        def report(progress: "JobProgress") -> None:
+            nonlocal beaten
+            show(progress)
+            if marker is not None and time.monotonic() - beaten >= _BEAT_SECONDS:
+                beaten = time.monotonic()
+                marker.beat()
+
+        return function(context.reporting_to(report))
+
+
+def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "JobContext") -> dict[str, Any]:
+    result = _watched(function, context, None)
+    counts = result.counts if result is not None else {}
+    return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
+
+
+@main.group(invoke_without_command=True)
+@click.option("--job", metavar="NAME", help="Only runs of this job.")
+@click.option(
+    "--status", type=click.Choice(["running", "succeeded", "failed"]), help="Only runs in this state."
+)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+@with_settings
+@click.pass_context
+def runs(
+    ctx: click.Context,
+    *,
+    job: str | None,
+    status: str | None,
+    limit: int,
+    as_json: bool,
+    settings: "Settings",
+) -> None:
+    """Show runs, newest first."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from lorchestra.history import RUN_COLUMNS, list_runs
+    from lorchestra.terminal import print_rows
+
+    rows = list_runs(settled_store(settings), job=job, state=status, limit=limit)
+    print_rows(list(rows[0]) if rows and as_json else RUN_COLUMNS, rows, form="json" if as_json else "table")
+
+
+@runs.command("show")
+@click.argument("run_id")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+@with_settings
+def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
+    """Show the events of one run, oldest first."""
+    from lorchestra.history import EVENT_COLUMNS, show_run
+    from lorchestra.terminal import print_rows
+
+    events = show_run(settled_store(settings), run_id)
+    print_rows(list(events[0]) if as_json else EVENT_COLUMNS, events, form="json" if as_json else "table")
+
+
+@main.group()
+def jobs() -> None:
+    """Show what can be run."""
+
+
+@jobs.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+@with_settings
+def list_jobs(*, as_json: bool, settings: "Settings") -> None:
+    """List the jobs of lorchestra.toml and of installed packages."""
+    from lorchestra.jobs.registry import all_jobs
+    from lorchestra.terminal import print_rows
+
+    columns = ("name", "package_name", "source", "source_system", "object_type", "description")
+    rows = [job.row() for job in all_jobs(settings)]
+    print_rows(columns, rows, form="json" if as_json else "table")
+
+
+@jobs.command("show")
+@click.argument("job", shell_complete=job_names)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of one object.")
+@with_settings
+def show_job(job: str, *, as_json: bool, settings: "Settings") -> None:
+    """Show one job's settings, secrets masked, and check them."""
+    from lorchestra.jobs.registry import find_job, job_function
+    from lorchestra.terminal import print_rows
+
+    found = find_job(job, settings)
+    job_function(found, settings)
+    row = {**found.row(), "options": found.shown_options()}
+    if as_json:
+        print_rows(list(row), [row], form="json")
+    else:
+        print_rows(
+            ("key", "value"), [{"key": key, "value": value} for key, value in row.items()], form="table"
+        )
+
+
+@main.command()
+@click.argument("name_or_sql")
+@click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME[:TYPE]=VALUE",
+    help="Value of @NAME; TYPE is STRING, INT64, FLOAT64, BOOL, DATE or TIMESTAMP.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
+)
+@with_settings
+def query(name_or_sql: str, *, parameters: tuple[str, ...], form: str, settings: "Settings") -> None:
+    """Run a named query, or one GoogleSQL SELECT ("-" reads it from standard input)."""
+    from lorchestra.history import query_text, typed_parameters
+    from lorchestra.terminal import print_rows, rows_of
+
+    store = settled_store(settings)
+    text = click.get_text_stream("stdin").read() if name_or_sql == "-" else name_or_sql
+    result = store.query(query_text(text, store.tables), typed_parameters(parameters))
+    print_rows(result.schema.names, rows_of(result), form=form)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only compare; exit 2 when something differs.")
+@with_settings
+def setup(*, check: bool, settings: "Settings") -> None:
+    """Make the tables and views that are missing, and compare what is there with what is needed."""
+    from lorchestra.terminal import print_rows
+
+    store = opened_store(settings)
+    if not check:
+        store.create_tables()
+    differences = store.check_tables()
+    if not differences:
+        say(f"{store.tables.dataset}: both tables are as they should be.")
+        return
+    rows = [
+        {"table": d.table, "column": d.column, "expected": d.expected, "found": d.found or "nothing"}
+        for d in differences
+    ]
+    print_rows(("table", "column", "expected", "found"), rows, form="table")
+    raise UsageError(
+        f"{store.tables.dataset}: {len(differences)} differences",
+        next_step="Run `lorchestra setup` to make what is missing; what exists is never altered.",
+    )
+
+
+@main.command()
+@click.option(
+    "--mailbox",
+    type=click.Path(),
+    default="takeout.mbox",
+    show_default=True,
+    help="The mailbox to begin with.",
+)
+def init(mailbox: str) -> None:
+    """Write a lorchestra.toml to begin with into this folder."""
+    from lorchestra.first_config import FILE_NAME, first_config
+
+    path = Path(FILE_NAME)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(first_config(mailbox))
+    except FileExistsError:
+        raise UsageError(f"{FILE_NAME}: is there already", next_step="Edit it, or move it away.") from None
+    say(f"Wrote {FILE_NAME}. Correct its path, then type: lorchestra run gmail_ingest_acct1")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, to be sourced there."""
+    from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+    kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+    click.echo(kinds[shell](main, {}, "lorchestra", "_LORCHESTRA_COMPLETE").source())

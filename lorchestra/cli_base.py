@@ -1,0 +1,100 @@
+"""What all commands share: their options for settings, the store they open, and how errors are told."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lorchestra.errors import LorchestraError
+
+if TYPE_CHECKING:
+    from lorchestra.config import Settings
+    from lorchestra.stores import Store
+
+
+def say(text: str) -> None:
+    """Talk: to standard error."""
+    click.echo(text, err=True)
+
+
+def tell(error: LorchestraError) -> None:
+    """One explained error: what is wrong, and what to type next."""
+    say(f"Error: {error.message}")
+    if error.next_step:
+        say(error.next_step)
+
+
+class Commands(click.Group):
+    """Turns every explained error into a sentence, the next step, and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; nothing but its own exit code gets out."""
+        try:
+            return super().invoke(ctx)
+        except LorchestraError as error:
+            tell(error)
+            ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader has seen enough; flushing at exit must not complain again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config`, `--store-url` and `--dataset`, and hand the command `settings`."""
+
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="Configuration file; else $LORCHESTRA_CONFIG, else the nearest lorchestra.toml.",
+    )
+    @click.option("--store-url", metavar="URL", help="Store; else $LORCHESTRA_STORE_URL, else as configured.")
+    @click.option("--dataset", metavar="NAME", help="Dataset; else $EVENTS_BQ_DATASET, else as configured.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any, config: Path | None, store_url: str | None, dataset: str | None, **kw: Any
+    ) -> Any:
+        from lorchestra.config import Overrides, load_settings
+
+        settings = load_settings(config, overrides=Overrides(store_url=store_url, dataset=dataset))
+        return command(*args, settings=settings, **kw)
+
+    return wrapped
+
+
+def opened_store(settings: "Settings") -> "Store":
+    """The configured store."""
+    from lorchestra.stores import open_store
+
+    return open_store(
+        settings.store.url,
+        dataset=settings.store.dataset,
+        event_log_table=settings.store.event_log_table,
+        raw_objects_table=settings.store.raw_objects_table,
+        busy_timeout_seconds=settings.store.busy_timeout_seconds,
+    )
+
+
+def settled_store(settings: "Settings") -> "Store":
+    """The configured store, after waiting events were delivered and dead runs were closed."""
+    from lorchestra.runs import settle
+
+    store = opened_store(settings)
+    settle(settings.spool.path, store)
+    return store
+
+
+def job_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+    """Completion of job names."""
+    from lorchestra.config import load_settings
+    from lorchestra.jobs.registry import all_jobs
+
+    try:
+        jobs = all_jobs(load_settings(ctx.params.get("config")))
+    except LorchestraError:
+        return []
+    return [job.name for job in jobs if job.name.startswith(incomplete)]

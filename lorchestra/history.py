@@ -1,0 +1,127 @@
+"""What the two tables tell: runs, their events, and queries of the user's own."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import orjson
+
+from lorchestra.errors import ArgumentError, UsageError
+from lorchestra.model import TableNames
+from lorchestra.queries import named_query, query_names
+from lorchestra.stores.base import Store
+
+#: What a listing of runs shows; a JSON listing has every column of the view `job_runs`.
+RUN_COLUMNS = (
+    "run_id",
+    "job_name",
+    "state",
+    "started_at",
+    "duration_seconds",
+    "records_extracted",
+    "inserted",
+    "updated",
+    "unchanged",
+    "rejected",
+    "error_message",
+)
+EVENT_COLUMNS = (
+    "created_at",
+    "event_type",
+    "source_system",
+    "object_type",
+    "status",
+    "error_message",
+    "payload",
+)
+
+
+def list_runs(
+    store: Store, *, job: str | None = None, state: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """Rows of `job_runs`, newest first."""
+    parameters = {"job": job or "", "state": state or "", "limit": limit}
+    rows: list[dict[str, Any]] = store.query(named_query("runs", store.tables), parameters).to_pylist()
+    return rows
+
+
+def run_events(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """The events of one run, oldest first; an empty list when there is no such run."""
+    result = store.query(named_query("run_events", store.tables), {"run_id": run_id})
+    rows: list[dict[str, Any]] = result.to_pylist()
+    for row in rows:
+        row["payload"] = None if row["payload"] is None else orjson.loads(row["payload"])
+    return rows
+
+
+def show_run(store: Store, run_id: str) -> list[dict[str, Any]]:
+    """The events of one run, oldest first.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    events = run_events(store, run_id)
+    if not events:
+        raise UsageError("run: there is none with this id", next_step="`lorchestra runs` shows their ids.")
+    return events
+
+
+def query_text(name_or_sql: str, tables: TableNames) -> str:
+    """The SQL that a user means: a named query, or the text itself.
+
+    Raises:
+        UsageError: a single word that names no query.
+    """
+    text = name_or_sql.strip()
+    if text in query_names():
+        return named_query(text, tables)
+    if not text or text.isidentifier():
+        raise UsageError(
+            "query: there is none of this name; known: " + ", ".join(query_names()),
+            next_step="Give one of these names, or a SELECT statement in quotes.",
+        )
+    return text
+
+
+def typed_parameters(given: Iterable[str]) -> dict[str, Any]:
+    """`NAME=VALUE` and `NAME:TYPE=VALUE` as values of their GoogleSQL type, STRING where none is given.
+
+    Raises:
+        ArgumentError: a parameter has not this form, or its value is not of its type.
+    """
+    parameters: dict[str, Any] = {}
+    for text in given:
+        name_and_type, equals, value = text.partition("=")
+        name, _, kind = name_and_type.partition(":")
+        read = _PARAMETER_TYPES.get((kind or "STRING").upper())
+        if not equals or not name.isidentifier() or read is None:
+            raise ArgumentError(
+                "--param: must be NAME=VALUE or NAME:TYPE=VALUE; types: " + ", ".join(_PARAMETER_TYPES)
+            )
+        try:
+            parameters[name] = read(value)
+        except ValueError:
+            raise ArgumentError(f"--param {name}: the value is no {kind.upper()}") from None
+    return parameters
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "false": False}
+    if text.lower() not in values:
+        raise ValueError
+    return values[text.lower()]
+
+
+def _timestamp(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_PARAMETER_TYPES: dict[str, Callable[[str], Any]] = {
+    "STRING": str,
+    "INT64": int,
+    "FLOAT64": float,
+    "BOOL": _boolean,
+    "DATE": date.fromisoformat,
+    "TIMESTAMP": _timestamp,
+}

@@ -1,0 +1,67 @@
+"""A dry run: read the source as a run would, write nothing, and say what would be written."""
+
+import time
+from itertools import islice
+
+from lorchestra.errors import RecordError, StoreSchemaError
+from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+from lorchestra.model import IdemKeyFn, Record
+from lorchestra.queries import named_query
+from lorchestra.sources.base import Source
+from lorchestra.stack_clients.event_client.objects import idem_key, serialised
+
+_KEYS_PER_QUERY = 5000
+_REPORT_SECONDS = 0.1
+
+
+def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> JobResult:
+    """Count the records of the window: how many are new, known already, or would be rejected.
+
+    Neither the store nor the spool is written, and no event is logged. A record that occurs twice is counted
+    as often.
+    """
+    counts = {"records_extracted": 0, "new": 0, "known": 0, "rejected": 0}
+    keys: list[str] = []
+    reported = 0.0
+    for item in islice(source.records(context.window, None), context.limit):
+        counts["records_extracted"] += 1
+        if isinstance(item, Record):
+            try:
+                serialised(item.data)
+                keys.append(idem_key(item.data, idem_key_fn))
+            except RecordError:
+                counts["rejected"] += 1
+        else:
+            counts["rejected"] += 1
+        if len(keys) >= _KEYS_PER_QUERY:
+            _count_known(context, keys, counts)
+        if time.monotonic() - reported >= _REPORT_SECONDS:
+            reported = time.monotonic()
+            progress = source.progress()
+            context.report(
+                JobProgress(
+                    records=counts["records_extracted"],
+                    bytes_done=progress.bytes_done,
+                    bytes_total=progress.bytes_total,
+                )
+            )
+    _count_known(context, keys, counts)
+    return JobResult(counts=counts)
+
+
+def _count_known(context: JobContext, keys: list[str], counts: dict[str, int]) -> None:
+    if keys:
+        known = _known(context, keys)
+        counts["known"] += known
+        counts["new"] += len(keys) - known
+        keys.clear()
+
+
+def _known(context: JobContext, keys: list[str]) -> int:
+    try:
+        result = context.store.query(named_query("known_keys", context.store.tables), {"keys": keys})
+    except StoreSchemaError:
+        # There are no tables yet, so nothing is known.
+        return 0
+    known: int = result.to_pylist()[0]["known"]
+    return known

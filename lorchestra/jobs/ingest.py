@@ -1,0 +1,223 @@
+"""Ingestion: source → spool → `raw_objects` → one event.
+
+Records are written to the spool first and merged segment by segment. A merge that fails keeps its segments;
+the next run of the job loads them before it reads the source. State never runs ahead of data: the event with
+the cursor is written when everything is merged.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lorchestra.errors import ConfigError, LorchestraError, RecordError
+from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+from lorchestra.model import Cursor, IdemKeyFn, Record, Rejection, UpsertResult
+from lorchestra.queries import named_query
+from lorchestra.sources.base import Source, SourceType
+from lorchestra.spool import JobSpool, RejectFile, read_header, read_segment
+from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
+
+#: A larger object is rejected: no store takes it in one row, and memory must stay bounded.
+OBJECT_BYTES_MAX = 96 * 1024 * 1024
+
+_REPORT_SECONDS = 0.1
+_COUNTS = (
+    "records_extracted",
+    "inserted",
+    "updated",
+    "unchanged",
+    "duplicates",
+    "rejected",
+    "gone",
+    "recovered",
+    "batches",
+    "bytes",
+)
+
+
+def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn: IdemKeyFn) -> JobResult:
+    """Read the source's window and merge what it gives; log `ingestion.completed` or `ingestion.failed`.
+
+    Raises:
+        ConfigError: the job has no source_system.
+        SourceError, StoreError, SpoolError: and `ingestion.failed` says what was done until then.
+    """
+    if context.source_system is None:
+        raise ConfigError(f"jobs.{context.job_name}: needs a source_system")
+    run = _Ingestion(
+        context=context,
+        source=source,
+        idem_key_fn=idem_key_fn,
+        source_system=context.source_system,
+        object_type=context.object_type or kind.object_type,
+        resumes=kind.resumes,
+    )
+    try:
+        cursor = run.read_and_merge()
+    except BaseException as error:
+        run.log_failed(error)
+        raise
+    return run.log_completed(cursor)
+
+
+@dataclass(kw_only=True)
+class _Ingestion:
+    context: JobContext
+    source: Source
+    idem_key_fn: IdemKeyFn
+    source_system: str
+    object_type: str
+    resumes: bool
+    started: float = field(default_factory=time.monotonic)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
+    reported: float = 0.0
+    previous_cursor: Cursor | None = None
+
+    def __post_init__(self) -> None:
+        self.spool = JobSpool(self.context.spool, self.context.job_name)
+        self.rejects = RejectFile(self.context.spool, self.context.run_id)
+
+    def read_and_merge(self) -> Cursor | None:
+        self._merge_segments(recovered=True)
+        if self.resumes:
+            self.previous_cursor = _last_cursor(self.context, self.source_system, self.object_type)
+        window = self.context.window
+        given_cursor = self.previous_cursor if window.since is None else None
+        writer = self.spool.writer(
+            self.context.run_id, source_system=self.source_system, object_type=self.object_type
+        )
+        read_to_its_end = True
+        try:
+            for item in self.source.records(window, given_cursor):
+                if self.counts["records_extracted"] == self.context.limit:
+                    read_to_its_end = False
+                    break
+                self.counts["records_extracted"] += 1
+                entry = self._entry(item)
+                if entry is not None:
+                    writer.append(*entry)
+                if writer.full:
+                    writer.close()
+                    self._merge_segments()
+                self._report()
+        finally:
+            # Whatever happened, what was extracted is kept for the next run.
+            writer.close()
+        self._merge_segments()
+        self._report(always=True)
+        # A cursor taken after a part of the source would skip the rest.
+        whole = read_to_its_end and window.until is None and window.since is None
+        return self.source.next_cursor() if whole else self.previous_cursor
+
+    def _entry(self, item: Record | Rejection) -> tuple[str, bytes] | None:
+        """Key and JSON of a record; None when it went to the reject file."""
+        if isinstance(item, Rejection):
+            self._reject(item.reason, item.position)
+            return None
+        try:
+            key, payload = idem_key(item.data, self.idem_key_fn), serialised(item.data)
+        except RecordError as error:
+            self._reject(error.code.removeprefix("record."), item.position, item.data)
+            return None
+        if len(payload) > OBJECT_BYTES_MAX:
+            self._reject("too_large", item.position)
+            return None
+        if "_sdc_deleted_at" in item.data:
+            self.counts["gone"] += 1
+        return key, payload
+
+    def _reject(self, reason: str, position: str, record: Any = None) -> None:
+        self.rejects.add(reason=reason, position=position, record=record)
+        self.counts["rejected"] += 1
+
+    def _merge_segments(self, *, recovered: bool = False) -> None:
+        for segment in self.spool.segments():
+            header = read_header(segment)
+            if header is not None:
+                result = self._merge(segment, header)
+                for name in ("inserted", "updated", "unchanged", "duplicates", "batches", "bytes"):
+                    self.counts[name] += getattr(result, name)
+                if recovered:
+                    self.counts["recovered"] += result.records
+            segment.unlink()
+
+    def _merge(self, segment: Path, header: Mapping[str, str]) -> UpsertResult:
+        return merge_in_batches(
+            read_segment(segment),
+            store=self.context.store,
+            target=self.context.target(
+                source_system=header["source_system"], object_type=header["object_type"]
+            ),
+        )
+
+    def _report(self, *, always: bool = False) -> None:
+        now = time.monotonic()
+        if not always and now - self.reported < _REPORT_SECONDS:
+            return
+        self.reported = now
+        progress = self.source.progress()
+        self.context.report(
+            JobProgress(
+                records=self.counts["records_extracted"],
+                merged=sum(self.counts[name] for name in ("inserted", "updated", "unchanged", "duplicates")),
+                bytes_done=progress.bytes_done,
+                bytes_total=progress.bytes_total,
+            )
+        )
+
+    def log_completed(self, cursor: Cursor | None) -> JobResult:
+        self.context.log_event(
+            event_type="ingestion.completed",
+            source_system=self.source_system,
+            object_type=self.object_type,
+            payload={**self._telemetry(), "cursor": cursor},
+        )
+        shown = {name: count for name, count in self.counts.items() if name not in ("batches", "bytes")}
+        return JobResult(counts=shown)
+
+    def log_failed(self, error: BaseException) -> None:
+        waiting = len(self.spool.segments())
+        self.context.log_event(
+            event_type="ingestion.failed",
+            source_system=self.source_system,
+            object_type=self.object_type,
+            status="failed",
+            error_message=error.message
+            if isinstance(error, LorchestraError)
+            else f"The ingestion was ended by {type(error).__name__}.",
+            payload={
+                **self._telemetry(),
+                "error_type": type(error).__name__,
+                "error_code": getattr(error, "code", "ingestion.error"),
+                "retryable": bool(getattr(error, "retryable", False)),
+                "resume": {"segments_kept": waiting, "cursor": self.previous_cursor},
+            },
+        )
+
+    def _telemetry(self) -> dict[str, Any]:
+        window = self.context.window
+        return {
+            **self.counts,
+            "duration_seconds": round(time.monotonic() - self.started, 3),
+            "date_filter": {
+                "since": window.since.isoformat() if window.since else None,
+                "until": window.until.isoformat() if window.until else None,
+            },
+            "reject_reasons": self.rejects.reasons,
+            "seen_at": self.context.seen_at.isoformat(),
+        }
+
+
+def _last_cursor(context: JobContext, source_system: str, object_type: str) -> Cursor | None:
+    rows = context.store.query(
+        named_query("last_cursor", context.store.tables),
+        {"source_system": source_system, "object_type": object_type},
+    ).to_pylist()
+    if not rows or rows[0]["cursor"] is None:
+        return None
+    cursor: Cursor | None = orjson.loads(rows[0]["cursor"])
+    return cursor

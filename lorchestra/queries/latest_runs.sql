@@ -1,0 +1,5 @@
+-- Events of job runs, newest first.
+SELECT *
+FROM {event_log}
+WHERE object_type = 'job_run'
+ORDER BY created_at DESC

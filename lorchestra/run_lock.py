@@ -1,0 +1,90 @@
+"""One run of a job at a time on a host: the lock, and the marker that tells who holds it."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from filelock import FileLock, Timeout
+
+from lorchestra.errors import AlreadyRunningError, SpoolError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a job."""
+
+    run_id: str
+    job_name: str
+    package_name: str
+    started_at: datetime
+    trace_id: str | None = None
+
+
+@contextmanager
+def job_lock(spool: Path, run: Run) -> Iterator["RunMarker"]:
+    """Hold the job's lock on this host for a run, and leave a marker that tells who runs it.
+
+    Raises:
+        AlreadyRunningError: another process holds it; the message says which.
+        SpoolError: the spool folder cannot be written.
+    """
+    marker = RunMarker(spool, run.job_name)
+    try:
+        marker.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        marker.lock.acquire(blocking=False)
+    except Timeout:
+        raise AlreadyRunningError(
+            f"job {run.job_name}: is being run already {marker.who()}",
+            next_step="Wait for it to end; `lorchestra runs` shows it.",
+        ) from None
+    except OSError as error:
+        raise SpoolError(
+            f"spool: {spool} cannot be written: {error.strerror or type(error).__name__}",
+            next_step="Set path under [spool] to a folder that can be written.",
+        ) from None
+    try:
+        yield marker
+    finally:
+        marker.lock.release()
+
+
+class RunMarker:
+    """`runs/{job}.json` in the spool: which run holds the lock. Its mtime is the run's last sign of life."""
+
+    def __init__(self, spool: Path, job_name: str) -> None:
+        self.path = spool / "runs" / f"{job_name}.json"
+        self.lock = FileLock(self.path.with_suffix(".lock"))
+
+    def write(self, run: Run) -> None:
+        """Say that this process runs the job now."""
+        self.path.write_bytes(orjson.dumps({**asdict(run), "pid": os.getpid(), "host": socket.gethostname()}))
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with suppress(OSError):
+            os.utime(self.path)
+
+    def remove(self) -> None:
+        """The run has ended and its end is on record."""
+        self.path.unlink(missing_ok=True)
+
+    def read(self) -> dict[str, Any] | None:
+        """What the marker says; None when there is none, or it was torn while being written."""
+        try:
+            content: dict[str, Any] = orjson.loads(self.path.read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return None
+        return content
+
+    def who(self) -> str:
+        """Who holds the lock, as far as the marker tells."""
+        content = self.read()
+        if content is None:
+            return "by another process"
+        return f"by process {content['pid']} on {content['host']} (run {content['run_id']})"

@@ -1,0 +1,220 @@
+"""One run's life, the write side: its lock, its id, its events, and the account of runs that died."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from lorchestra.errors import LorchestraError, QueryError, StoreError, StoreSchemaError
+from lorchestra.history import run_events
+from lorchestra.model import Event
+from lorchestra.outbox import Outbox
+from lorchestra.redact import redact
+from lorchestra.run_lock import Run, RunMarker
+from lorchestra.stack_clients.event_client import log_event
+from lorchestra.stack_clients.event_client.events import make_event
+from lorchestra.stores.base import Store
+
+SOURCE_SYSTEM = "lorchestra"
+OBJECT_TYPE = "job_run"
+
+_JOB_ENDS = ("job.completed", "job.failed")
+
+
+class RunLog:
+    """Writes the events of one run; an end that the store cannot take goes to the outbox.
+
+    `seconds` is the run's duration once it has ended.
+    """
+
+    def __init__(self, run: Run, *, store: Store, spool: Path) -> None:
+        self.run = run
+        self._store = store
+        self._outbox = Outbox(spool)
+        self._started = time.monotonic()
+        self.seconds = 0.0
+
+    def started(self, parameters: Mapping[str, Any]) -> None:
+        """Log `job.started`.
+
+        Raises:
+            StoreError: it could not be written, so nothing may be extracted.
+        """
+        self._store.append_events([self._event("job.started", self._start(parameters))])
+
+    def never_started(self, parameters: Mapping[str, Any], error: StoreError) -> None:
+        """The store could not take `job.started`: the whole account of the run waits in the outbox."""
+        self.seconds = self._elapsed()
+        self._outbox.put(self._event("job.started", self._start(parameters)))
+        self._outbox.put(self._failure(error))
+
+    def completed(self) -> bool:
+        """Log `job.completed`; False when it had to go to the outbox."""
+        self.seconds = self._elapsed()
+        payload = {**self._identity(), "duration_seconds": self.seconds}
+        return self._append(self._event("job.completed", payload))
+
+    def failed(self, error: BaseException) -> bool:
+        """Log `job.failed`; False when it had to go to the outbox."""
+        self.seconds = self._elapsed()
+        return self._append(self._failure(error))
+
+    @staticmethod
+    def error_code(error: BaseException) -> str:
+        """The stable code of what ended the run."""
+        return _code(error)
+
+    def _append(self, event: Event) -> bool:
+        try:
+            self._store.append_events([event])
+        except StoreError:
+            self._outbox.put(event)
+            return False
+        return True
+
+    def _failure(self, error: BaseException) -> Event:
+        payload = {
+            **self._identity(),
+            "duration_seconds": self.seconds,
+            "error_type": type(error).__name__,
+            "error_code": _code(error),
+            "retryable": bool(getattr(error, "retryable", False)),
+            "stack_hint": _stack_hint(error),
+        }
+        return self._event("job.failed", payload, status="failed", error_message=describe(error))
+
+    def _identity(self) -> dict[str, Any]:
+        return {"job_name": self.run.job_name, "package_name": self.run.package_name}
+
+    def _event(self, event_type: str, payload: dict[str, Any], **more: str) -> Event:
+        return make_event(
+            event_type=event_type,
+            source_system=SOURCE_SYSTEM,
+            object_type=OBJECT_TYPE,
+            correlation_id=self.run.run_id,
+            trace_id=self.run.trace_id,
+            payload=payload,
+            **more,
+        )
+
+    def _start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **self._identity(),
+            "parameters": redact(parameters),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": version("lorchestra"),
+        }
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._started, 3)
+
+
+def describe(error: BaseException) -> str:
+    """One sentence on an error that holds none of its data: only our own messages are known to be clean."""
+    if isinstance(error, LorchestraError):
+        return error.message
+    if isinstance(error, SystemExit):
+        return "The job exited the process instead of returning."
+    if isinstance(error, KeyboardInterrupt):
+        return "The run was interrupted by a signal."
+    return f"The job raised {type(error).__name__} in {_stack_hint(error)}."
+
+
+def new_run(run: Run, store: Store) -> Run:
+    """The run with an id of its own, `{job_name}-{YYYYMMDDHHMMSS}`; a taken one waits for the next second.
+
+    Raises:
+        StoreError: the store cannot be asked.
+    """
+    while True:
+        now = datetime.now(UTC)
+        run_id = f"{run.job_name}-{now:%Y%m%d%H%M%S}"
+        if not _is_taken(run_id, store):
+            return replace(run, run_id=run_id, started_at=now)
+        time.sleep(1.0 - datetime.now(UTC).microsecond / 1e6)
+
+
+def settle(spool: Path, store: Store) -> None:
+    """Deliver the outbox, and close runs of this host whose process died without a word.
+
+    Raises:
+        StoreError: the store cannot be reached; everything stays as it was.
+    """
+    Outbox(spool).deliver(store)
+    folder = spool / "runs"
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        marker = RunMarker(spool, path.stem)
+        try:
+            marker.lock.acquire(blocking=False)
+        except Timeout:
+            continue
+        try:
+            _close_dead(marker, store)
+        finally:
+            marker.lock.release()
+
+
+def _close_dead(marker: RunMarker, store: Store) -> None:
+    content = marker.read()
+    if content is None:
+        marker.remove()
+        return
+    ended = any(event["event_type"] in _JOB_ENDS for event in run_events(store, content["run_id"]))
+    if not ended:
+        started = datetime.fromisoformat(content["started_at"])
+        last_sign = datetime.fromtimestamp(marker.path.stat().st_mtime, UTC)
+        log_event(
+            event_type="job.failed",
+            source_system=SOURCE_SYSTEM,
+            object_type=OBJECT_TYPE,
+            correlation_id=content["run_id"],
+            trace_id=content["trace_id"],
+            status="failed",
+            error_message="The run ended without a word: its process was killed, or the machine went down.",
+            payload={
+                "job_name": content["job_name"],
+                "package_name": content["package_name"],
+                "duration_seconds": round(max(0.0, (last_sign - started).total_seconds()), 3),
+                "error_type": "ProcessDied",
+                "error_code": "run.interrupted",
+                "retryable": True,
+                "pid": content["pid"],
+            },
+            bq_client=store,
+        )
+    marker.remove()
+
+
+def _is_taken(run_id: str, store: Store) -> bool:
+    try:
+        return bool(run_events(store, run_id))
+    except (StoreSchemaError, QueryError):
+        # Without tables there are no runs.
+        return False
+
+
+def _code(error: BaseException) -> str:
+    if isinstance(error, LorchestraError):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):
+        return "run.interrupted"
+    return "job.exited" if isinstance(error, SystemExit) else "job.raised"
+
+
+def _stack_hint(error: BaseException) -> str:
+    """Where it was raised, as file and line: code, never data."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return "an unknown place"
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    return f"{Path(code.co_filename).name}:{traceback.tb_lineno} in {code.co_name}"

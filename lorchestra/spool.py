@@ -1,0 +1,188 @@
+"""The spool: extracted records wait here, on this host, until they are merged.
+
+    {spool}/segments/{job}/{run_id}.{n}.jsonl   closed segments; `.part` while being written
+    {spool}/rejects/{run_id}.jsonl              records that could not be stored, with reason and place
+
+A segment is JSON Lines: a header `{"source_system", "object_type"}`, then `[idem_key, object]` a record. It
+says all that a merge needs, so the next run can load what an earlier one left, whatever has changed since.
+Files are readable by their owner only: they hold what the source holds.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from lorchestra.errors import SpoolError
+
+#: A segment is closed at whichever comes first: records, bytes, or seconds.
+SEGMENT_RECORDS = 5000
+SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENT_SECONDS = 20.0
+
+_PART = ".part"
+
+
+class JobSpool:
+    """The segments of one job. Only the process that holds the job's lock may use it."""
+
+    def __init__(self, root: Path, job_name: str) -> None:
+        self._folder = root / "segments" / job_name
+
+    def segments(self) -> list[Path]:
+        """Segments that wait to be merged, oldest first.
+
+        What a killed run was still writing is among them, up to its last whole line.
+        """
+        if not self._folder.is_dir():
+            return []
+        for part in self._folder.glob(f"*{_PART}"):
+            part.rename(part.with_suffix(""))
+        return sorted(self._folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def writer(self, run_id: str, *, source_system: str, object_type: str) -> "SegmentWriter":
+        """A writer of this run's segments."""
+        return SegmentWriter(
+            self._folder, run_id, header={"source_system": source_system, "object_type": object_type}
+        )
+
+
+class SegmentWriter:
+    """Writes records into one segment after another."""
+
+    def __init__(self, folder: Path, run_id: str, *, header: dict[str, str]) -> None:
+        self._folder = folder
+        self._run_id = run_id
+        self._header = orjson.dumps(header) + b"\n"
+        self._number = 0
+        self._file: IO[bytes] | None = None
+        self._records = 0
+        self._bytes = 0
+        self._closes_at = 0.0
+
+    def append(self, idem_key: str, payload: bytes) -> None:
+        """Add one record.
+
+        Raises:
+            SpoolError: the disk is full or the folder cannot be written.
+        """
+        with _spool_errors(self._folder):
+            if self._file is None:
+                self._file = self._open()
+            line = b"[" + orjson.dumps(idem_key) + b"," + payload + b"]\n"
+            self._file.write(line)
+        self._records += 1
+        self._bytes += len(line)
+
+    @property
+    def full(self) -> bool:
+        """Whether the open segment should be closed and merged."""
+        return self._file is not None and (
+            self._records >= SEGMENT_RECORDS
+            or self._bytes >= SEGMENT_BYTES
+            or time.monotonic() >= self._closes_at
+        )
+
+    def close(self) -> Path | None:
+        """Close the open segment and give its path; None when nothing was appended since the last time."""
+        if self._file is None:
+            return None
+        part = Path(self._file.name)
+        with _spool_errors(self._folder):
+            self._file.close()
+            self._file = None
+            closed = part.with_suffix("")
+            part.rename(closed)
+        return closed
+
+    def _open(self) -> IO[bytes]:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._number += 1
+        self._records = self._bytes = 0
+        self._closes_at = time.monotonic() + SEGMENT_SECONDS
+        file = _open_private(self._folder / f"{self._run_id}.{self._number:06d}.jsonl{_PART}", "wb")
+        file.write(self._header)
+        return file
+
+
+def read_header(segment: Path) -> dict[str, str] | None:
+    """The segment's header; None when the writer was killed before it was written."""
+    with segment.open("rb") as file:
+        line = file.readline()
+    if not line.endswith(b"\n"):
+        return None
+    header: dict[str, str] = orjson.loads(line)
+    return header
+
+
+def read_segment(segment: Path) -> Iterator[tuple[str, bytes]]:
+    """Key and JSON text of each whole record, the bytes as they were appended."""
+    with segment.open("rb") as file:
+        file.readline()
+        for line in file:
+            if not line.endswith(b"]\n"):
+                return
+            yield _split(line)
+
+
+def _split(line: bytes) -> tuple[str, bytes]:
+    # The key ends at the first quote that is followed by ",{" and not escaped.
+    end = line.find(b'",{')
+    if line[end - 1] != ord("\\"):
+        return orjson.loads(line[1 : end + 1]), line[end + 2 : -2]
+    key: str = json.loads(line)[0]
+    return key, line[len(orjson.dumps(key)) + 2 : -2]
+
+
+class RejectFile:
+    """The records of one run that could not be stored: reason, place, and the record where it is JSON."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self.path = root / "rejects" / f"{run_id}.jsonl"
+        self.reasons: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        """How many were rejected so far."""
+        return sum(self.reasons.values())
+
+    def add(self, *, reason: str, position: str, record: Any = None) -> None:
+        """Keep one record.
+
+        Raises:
+            SpoolError: it cannot be written; a reject is never dropped in silence.
+        """
+        entry = {"reason": reason, "position": position}
+        line = json.dumps({**entry, "record": record}, default=_unrepresentable)
+        with _spool_errors(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _open_private(self.path, "ab") as file:
+                file.write(line.encode(errors="backslashreplace") + b"\n")
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+def _unrepresentable(value: object) -> str:
+    return f"<{type(value).__name__}>"
+
+
+def _open_private(path: Path, mode: str) -> IO[bytes]:
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    return open(path, mode, opener=opener)
+
+
+@contextmanager
+def _spool_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SpoolError(
+            f"spool: {folder} cannot be written: {error.strerror or type(error).__name__}",
+            next_step="Free space there, or set path under [spool]; then run the job again.",
+        ) from None

@@ -1,0 +1,167 @@
+"""What people see: tables and progress on a terminal, JSON and CSV for programs."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from lorchestra.jobs.context import JobProgress
+
+FORMATS = ("table", "json", "csv")
+
+_CELL_WIDTH = 60
+_PIPE_WIDTH = 200
+# The order in which counts are told, and the words for them; a count of 0 is told only for the first three.
+_COUNT_WORDS = (
+    ("inserted", "new"),
+    ("updated", "changed"),
+    ("unchanged", "unchanged"),
+    ("new", "would be new"),
+    ("known", "known already"),
+    ("duplicates", "seen twice"),
+    ("gone", "gone at the source"),
+    ("recovered", "recovered from an earlier run"),
+    ("rejected", "rejected"),
+)
+_ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known"})
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a query's result, its JSON columns as the values they hold."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    json_columns = [field.name for field in table.schema if str(field.type) == "extension<arrow.json>"]
+    for row in rows:
+        for name in json_columns:
+            if row[name] is not None:
+                row[name] = json.loads(row[name])
+    return rows
+
+
+def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One JSON array of objects."""
+    return json.dumps(list(rows), default=_json_value, ensure_ascii=False, indent=2)
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """A header line, then a line a row; JSON values stand as JSON."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_csv_value(row[name]) for name in columns])
+    return file.getvalue().rstrip("\n")
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, form: str) -> None:
+    """Print rows to standard output in one of `FORMATS`."""
+    if form == "json":
+        sys.stdout.write(json_text(rows) + "\n")
+    elif form == "csv":
+        sys.stdout.write(csv_text(columns, rows) + "\n")
+    else:
+        _console().print(_table(columns, rows))
+
+
+def outcome_line(outcome: Mapping[str, Any]) -> str:
+    """`gmail-20251124143000 succeeded in 1.2 s: 220 records: 0 new, 0 changed, 220 unchanged`."""
+    name = outcome["run_id"] or outcome["job_name"]
+    seconds = f" in {outcome['duration_seconds']:.1f} s" if "duration_seconds" in outcome else ""
+    counts = _counts(outcome)
+    return f"{name} {outcome['state']}{seconds}" + (f": {counts}" if counts else "")
+
+
+def _counts(counts: Mapping[str, Any]) -> str:
+    told = [
+        f"{counts[name]:,} {word}"
+        for name, word in _COUNT_WORDS
+        if name in counts and (counts[name] or name in _ALWAYS_TOLD)
+    ]
+    records = f"{counts['records_extracted']:,} records: " if "records_extracted" in counts else ""
+    return records + ", ".join(told)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[JobProgress], None]]:
+    """A progress bar on standard error, where that is a terminal: records, bytes, the time that is left."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[records]:,} records"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=None, records=0)
+
+        def report(state: JobProgress) -> None:
+            progress.update(task, completed=state.bytes_done, total=state.bytes_total, records=state.records)
+
+        yield report
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        numeric = all(isinstance(row[name], int | float | None) for row in rows)
+        table.add_column(name, justify="right" if numeric and rows else "left", overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(_cell(row[name])) for name in columns))
+    return table
+
+
+def _console() -> Console:
+    # A pipe has no width; 80 columns would cut what the next program wants to read.
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = json.dumps(value, default=_json_value) if isinstance(value, dict | list) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=_json_value, ensure_ascii=False)
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)

@@ -1,0 +1,35 @@
+"""What all tests share: an environment without settings, and an empty store."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lorchestra.stores import Store, open_store
+
+_SETTINGS = {"EVENTS_BQ_DATASET", "EVENT_LOG_TABLE", "RAW_OBJECTS_TABLE", "TRACEPARENT"}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings of whoever runs it; subprocesses of tests do not either."""
+    for name in list(os.environ):
+        if name.startswith("LORCHESTRA_") or name in _SETTINGS:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> Callable[..., Store]:
+    """Open a DuckDB store below `tmp_path`: `open_file("a.duckdb", busy_timeout_seconds=1)`."""
+
+    def open_at(name: str = "lorchestra.duckdb", **options: str | float) -> Store:
+        return open_store(f"duckdb:///{tmp_path / name}", **options)  # type: ignore[arg-type]
+
+    return open_at
+
+
+@pytest.fixture
+def duckdb_store(open_file: Callable[..., Store]) -> Store:
+    """An empty DuckDB store, for tests that need a store and do not care which."""
+    return open_file()

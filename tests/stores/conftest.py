@@ -1,0 +1,142 @@
+"""The stores that the conformance suite runs on.
+
+A store joins by one `StoreKind` in `STORES`. Where it cannot keep a promise, that is a field here, with
+its reason, and never an `if` in a test.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+import pytest
+
+from lorchestra.idem_keys import gmail_idem_key
+from lorchestra.model import UpsertResult
+from lorchestra.stack_clients.event_client import log_event, upsert_objects
+from lorchestra.stores import Store, open_store
+from lorchestra.stores.duckdb import DuckDBStore
+
+SOURCE = "tap-gmail--acct1-personal"
+RUN_ID = "gmail_ingest_acct1-20251124143000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreKind:
+    """A store as the suite sees it."""
+
+    name: str
+    #: A store with nothing in it, in default table names; each call gives another one.
+    fresh: Callable[[Path], Store]
+    #: Runs one statement of the store's own SQL behind our back, to prepare what no method of ours would.
+    run_sql: Callable[[Store, str], None]
+    #: The store's own type names: STRING, JSON, TIMESTAMP, INT64.
+    types: dict[str, str]
+    #: U+0000 inside texts and JSON is kept.
+    keeps_nul: bool
+    #: Integers beyond 64 bits inside JSON are kept digit by digit.
+    keeps_big_integers: bool
+
+
+def _fresh_duckdb(folder: Path) -> Store:
+    return open_store(f"duckdb:///{folder / f'{uuid4().hex}.duckdb'}")
+
+
+def _run_duckdb_sql(store: Store, statement: str) -> None:
+    assert isinstance(store, DuckDBStore)
+    with duckdb.connect(store.path) as connection:
+        connection.execute(statement)
+
+
+DUCKDB = StoreKind(
+    name="duckdb",
+    fresh=_fresh_duckdb,
+    run_sql=_run_duckdb_sql,
+    types={
+        "STRING": "VARCHAR",
+        "JSON": "JSON",
+        "TIMESTAMP": "TIMESTAMP WITH TIME ZONE",
+        "INT64": "BIGINT",
+    },
+    keeps_nul=True,
+    keeps_big_integers=True,
+)
+
+STORES = (DUCKDB,)
+
+
+class Bench:
+    """One store, with what a test does to it and asks of it."""
+
+    def __init__(self, kind: StoreKind, folder: Path) -> None:
+        self.kind = kind
+        self.store = kind.fresh(folder)
+
+    def upsert(self, objects: Iterable[Any], **overrides: Any) -> UpsertResult:
+        """`upsert_objects` of one mailbox's mail, with whatever the test says differently."""
+        arguments: dict[str, Any] = {
+            "source_system": SOURCE,
+            "object_type": "email",
+            "correlation_id": RUN_ID,
+            "idem_key_fn": gmail_idem_key(SOURCE),
+        }
+        return upsert_objects(objects=objects, bq_client=self.store, **(arguments | overrides))
+
+    def log(self, **overrides: Any) -> str:
+        """`log_event` of a job's start, with whatever the test says differently."""
+        arguments: dict[str, Any] = {
+            "event_type": "job.started",
+            "source_system": "lorchestra",
+            "correlation_id": RUN_ID,
+        }
+        return log_event(bq_client=self.store, **(arguments | overrides))
+
+    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """The result of a GoogleSQL query as dicts."""
+        result: list[dict[str, Any]] = self.store.query(sql, parameters).to_pylist()
+        return result
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Every row of raw_objects by key, payloads read from JSON."""
+        found = self.rows("SELECT * FROM `events_dev.raw_objects` ORDER BY idem_key")
+        return [row | {"payload": json.loads(row["payload"])} for row in found]
+
+    def payloads(self) -> dict[str, Any]:
+        """Key and payload of every row of raw_objects."""
+        return {row["idem_key"]: row["payload"] for row in self.objects()}
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every row of event_log, oldest first."""
+        return self.rows("SELECT * FROM `events_dev.event_log` ORDER BY event_id")
+
+    def count(self, table: str) -> int:
+        """The number of rows."""
+        [row] = self.rows(f"SELECT COUNT(*) AS n FROM `events_dev.{table}`")
+        return int(row["n"])
+
+    def run_sql(self, statement: str) -> None:
+        """Run the store's own SQL; `{event_log}`, `{raw_objects}` stand for the tables, `{INT64}` for a type."""
+        tables = self.store.tables
+        names = {name: f"{tables.dataset}.{getattr(tables, name)}" for name in ("event_log", "raw_objects")}
+        self.kind.run_sql(self.store, statement.format(**names, **self.kind.types))
+
+
+@pytest.fixture(params=STORES, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    """The kind of store under test."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def new_bench(kind: StoreKind, tmp_path: Path) -> Callable[[], Bench]:
+    """Give another empty store at each call."""
+    return lambda: Bench(kind, tmp_path)
+
+
+@pytest.fixture
+def bench(new_bench: Callable[[], Bench]) -> Bench:
+    """An empty store."""
+    return new_bench()
