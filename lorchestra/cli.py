@@ -4,6 +4,7 @@ stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def _run_job_impl(
     from lorchestra.jobs.context import JobContext
     from lorchestra.jobs.registry import find_job, job_function
     from lorchestra.run_lock import Run, job_lock
-    from lorchestra.runs import RunLog, new_run, settle
+    from lorchestra.runs import RunLog, close_dead_run, new_run, settle
     from lorchestra.timespan import window
 
     job = find_job(job_name, settings)
@@ -131,15 +132,17 @@ def _run_job_impl(
         trace_id=context.trace_id,
     )
     with signals_end_the_run(), job_lock(context.spool, run) as marker:
+        log = RunLog(run, store=context.store, spool=context.spool)
         try:
+            close_dead_run(marker, context.store)
             settle(context.spool, context.store)
             run = new_run(run, context.store)
-            marker.write(run)
             log = RunLog(run, store=context.store, spool=context.spool)
+            marker.write(run)
             log.started(parameters)
         except StoreError as error:
-            RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
-            marker.remove()
+            log.never_started(parameters, error)
+            marker.remove_of(run)
             raise
         context = context.for_run(run.run_id, seen_at=run.started_at)
         return _finished(function, context, log, marker, show_traceback=show_traceback)
@@ -302,7 +305,7 @@ def query(name_or_sql: str, *, parameters: tuple[str, ...], form: str, settings:
     from lorchestra.terminal import print_rows, rows_of
 
     store = settled_store(settings)
-    text = click.get_text_stream("stdin").read() if name_or_sql == "-" else name_or_sql
+    text = sys.stdin.read() if name_or_sql == "-" else name_or_sql
     result = store.query(query_text(text, store.tables), typed_parameters(parameters))
     print_rows(result.schema.names, rows_of(result), form=form)
 
@@ -357,7 +360,7 @@ def init(mailbox: str) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell, to be sourced there."""
-    from click.shell_completion import BashComplete, FishComplete, ZshComplete
+    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-    kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+    kinds: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
     click.echo(kinds[shell](main, {}, "lorchestra", "_LORCHESTRA_COMPLETE").source())

@@ -74,6 +74,12 @@ class RunMarker:
         """The run has ended and its end is on record."""
         self.path.unlink(missing_ok=True)
 
+    def remove_of(self, run: Run) -> None:
+        """The same, unless it is another run's."""
+        content = self.read()
+        if content is not None and content["run_id"] == run.run_id:
+            self.remove()
+
     def read(self) -> dict[str, Any] | None:
         """What the marker says; None when there is none, or it was torn while being written."""
         try:

@@ -157,12 +157,17 @@ def settle(spool: Path, store: Store) -> None:
         except Timeout:
             continue
         try:
-            _close_dead(marker, store)
+            close_dead_run(marker, store)
         finally:
             marker.lock.release()
 
 
-def _close_dead(marker: RunMarker, store: Store) -> None:
+def close_dead_run(marker: RunMarker, store: Store) -> None:
+    """Close the run that left the marker, unless its end is on record. The caller holds the job's lock.
+
+    Raises:
+        StoreError: the store cannot be reached; the marker stays.
+    """
     content = marker.read()
     if content is None:
         marker.remove()

@@ -31,6 +31,8 @@ class StoreKind:
     name: str
     #: A store with nothing in it, in default table names; each call gives another one.
     fresh: Callable[[Path], Store]
+    #: The same tables opened once more, as the next process would.
+    reopen: Callable[[Store], Store]
     #: Runs one statement of the store's own SQL behind our back, to prepare what no method of ours would.
     run_sql: Callable[[Store, str], None]
     #: The store's own type names: STRING, JSON, TIMESTAMP, INT64.
@@ -45,6 +47,11 @@ def _fresh_duckdb(folder: Path) -> Store:
     return open_store(f"duckdb:///{folder / f'{uuid4().hex}.duckdb'}")
 
 
+def _reopen_duckdb(store: Store) -> Store:
+    assert isinstance(store, DuckDBStore)
+    return open_store(f"duckdb:///{store.path}")
+
+
 def _run_duckdb_sql(store: Store, statement: str) -> None:
     assert isinstance(store, DuckDBStore)
     with duckdb.connect(store.path) as connection:
@@ -54,6 +61,7 @@ def _run_duckdb_sql(store: Store, statement: str) -> None:
 DUCKDB = StoreKind(
     name="duckdb",
     fresh=_fresh_duckdb,
+    reopen=_reopen_duckdb,
     run_sql=_run_duckdb_sql,
     types={
         "STRING": "VARCHAR",
@@ -111,6 +119,10 @@ class Bench:
     def events(self) -> list[dict[str, Any]]:
         """Every row of event_log, oldest first."""
         return self.rows("SELECT * FROM `events_dev.event_log` ORDER BY event_id")
+
+    def reopened(self) -> Store:
+        """The same tables through another store."""
+        return self.kind.reopen(self.store)
 
     def count(self, table: str) -> int:
         """The number of rows."""
