@@ -22,8 +22,10 @@ def say(text: str) -> None:
 
 
 def tell(error: LorchestraError) -> None:
-    """One explained error: what is wrong, and what to type next."""
+    """One explained error: what is wrong, where, and what to type next."""
     say(f"Error: {error.message}")
+    if error.place:
+        say(f"  at {error.place}")
     if error.next_step:
         say(error.next_step)
 

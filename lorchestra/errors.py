@@ -30,15 +30,19 @@ from typing import ClassVar
 
 
 class LorchestraError(Exception):
-    """Something lorchestra can explain: one sentence, a stable code, and the next step."""
+    """Something lorchestra can explain: one sentence, a stable code, and the next step.
+
+    `place` (a file, a folder) is for the person at the terminal; unlike the message it is never stored.
+    """
 
     code: ClassVar[str] = "lorchestra.error"
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, next_step: str | None = None) -> None:
+    def __init__(self, message: str, *, next_step: str | None = None, place: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.place = place
         self.next_step = next_step
 
 

@@ -45,7 +45,8 @@ def job_lock(spool: Path, run: Run) -> Iterator["RunMarker"]:
         ) from None
     except OSError as error:
         raise SpoolError(
-            f"spool: {spool} cannot be written: {error.strerror or type(error).__name__}",
+            f"spool: cannot be written: {error.strerror or type(error).__name__}",
+            place=str(spool),
             next_step="Set path under [spool] to a folder that can be written.",
         ) from None
     try:

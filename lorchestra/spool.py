@@ -183,6 +183,7 @@ def _spool_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SpoolError(
-            f"spool: {folder} cannot be written: {error.strerror or type(error).__name__}",
+            f"spool: cannot be written: {error.strerror or type(error).__name__}",
+            place=str(folder),
             next_step="Free space there, or set path under [spool]; then run the job again.",
         ) from None

@@ -23,8 +23,9 @@ def find_mailboxes(patterns: Sequence[str], base: Path, *, maildirs: bool) -> li
         matches = list(_matches(pattern, base, maildirs=maildirs))
         if not matches:
             raise SourcePermanentError(
-                f"path: nothing matches {pattern!r} in {base}",
-                next_step="correct `path`; it is relative to the folder of the configuration file",
+                "path: nothing matches it",
+                place=f"{pattern!r} in {base}",
+                next_step="Correct `path`; it is relative to the folder of the configuration file.",
             )
         found.update((match.resolve(), match) for match in matches)
     within = {directory for directory in found if directory.is_dir()}
@@ -49,10 +50,12 @@ def _matches(pattern: str, base: Path, *, maildirs: bool) -> Iterator[Path]:
 def _not_a_mailbox(pattern: str, *, maildirs: bool) -> SourcePermanentError:
     if maildirs:
         return SourcePermanentError(
-            f"path: {pattern!r} is a folder, but not a Maildir: it has no `cur` and `new`",
-            next_step="name the mbox files in it, for example with `/*.mbox`, or the Maildir itself",
+            "path: is a folder, but not a Maildir: it has no `cur` and `new`",
+            place=repr(pattern),
+            next_step="Name the mbox files in it, for example with `/*.mbox`, or the Maildir itself.",
         )
     return SourcePermanentError(
-        f"path: {pattern!r} is a folder; expected the mbox file of the export",
-        next_step="name the file, for example `Takeout/Mail/*.mbox`",
+        "path: is a folder; expected the mbox file of the export",
+        place=repr(pattern),
+        next_step="Name the file, for example `Takeout/Mail/*.mbox`.",
     )

@@ -116,8 +116,9 @@ class MailboxSource:
                 yield from read_mbox(stream, name=name, quoting=self.options.quoting)
         except NotAnMboxError as error:
             raise SourcePermanentError(
-                f"path: {name} is not an mbox file: it does not begin with a `From ` line",
-                next_step="name an mbox file, unpacked, or (for source `mbox`) a Maildir",
+                "path: is not an mbox file: it does not begin with a `From ` line",
+                place=name,
+                next_step="Name an mbox file, unpacked, or (for source `mbox`) a Maildir.",
             ) from error
         except OSError as error:
             raise self._unreadable(mailbox, error) from error
@@ -143,8 +144,9 @@ class MailboxSource:
     def _unreadable(self, mailbox: Path, error: OSError) -> SourcePermanentError:
         reason = error.strerror or type(error).__name__
         return SourcePermanentError(
-            f"path: {self._name(mailbox)} cannot be read: {reason}",
-            next_step="check that the file is there and that you may read it",
+            f"path: cannot be read: {reason}",
+            place=self._name(mailbox),
+            next_step="Check that the file is there and that you may read it.",
         )
 
 

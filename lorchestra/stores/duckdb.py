@@ -129,7 +129,7 @@ class DuckDBStore:
         """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
         translated = translate(sql, dialect="duckdb")
         if not self._file.exists():
-            raise StoreSchemaError(f"store: there is no file {self.path.name} yet", next_step=_SETUP)
+            raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
         with self._file.open_for_reading() as connection:
             connection.execute("SET arrow_lossless_conversion = true")
             try:
@@ -176,8 +176,9 @@ class DuckDBStore:
                     ) from None
                 # The engine's own words may quote the data it choked on.
                 raise StoreUnavailableError(
-                    f"store: writing to {self.path.name} failed: {type(error).__name__}{cause(error)}",
-                    next_step=f"Check space and rights where {self.path.name} is, then run it again.",
+                    f"store: writing failed: {type(error).__name__}{cause(error)}",
+                    place=str(self.path),
+                    next_step="Check space and rights there, then run it again.",
                 ) from None
             except BaseException:
                 _rollback(connection)

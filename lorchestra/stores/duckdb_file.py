@@ -109,13 +109,15 @@ class DuckDBFile:
     def _busy(self, holder: re.Match[str] | None) -> StoreBusyError:
         who = f"process {holder['pid']} ({Path(holder['program']).name})" if holder else "this very process"
         return StoreBusyError(
-            f"store: {self.path.name} is in use by {who}; waited {self._busy_timeout_seconds:g} s",
+            f"store: the file is in use by {who}; waited {self._busy_timeout_seconds:g} s",
+            place=str(self.path),
             next_step="Close that program, or raise busy_timeout_seconds under [store], and run again.",
         )
 
     def _unavailable(self, error: Exception) -> StoreUnavailableError:
         return StoreUnavailableError(
-            f"store: {self.path} cannot be opened: {type(error).__name__}{cause(error)}",
+            f"store: cannot be opened: {type(error).__name__}{cause(error)}",
+            place=str(self.path),
             next_step="Check that its folder exists and is writable, and that it is a DuckDB file.",
         )
 

@@ -64,21 +64,22 @@ def test_a_path_that_names_nothing_is_an_error(tmp_path: Path, read: Read, sourc
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourcePermanentError, match=r"^path: nothing matches") as raised:
         read(source, path=path)
-    assert path in str(raised.value)
+    assert path in (raised.value.place or "")
+    assert path not in str(raised.value)
     assert raised.value.next_step
 
 
 @pytest.mark.parametrize("source", ["mbox", "takeout"])
 def test_a_folder_that_is_no_maildir_is_an_error(tmp_path: Path, read: Read, source: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SourcePermanentError, match=r"^path: 'folder' is a folder"):
+    with pytest.raises(SourcePermanentError, match=r"^path: is a folder"):
         read(source, path="folder")
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, read: Read) -> None:
     with socket.socket(socket.AF_UNIX) as unreadable:  # even for root, whom no permissions keep out
         unreadable.bind(str(tmp_path / "a.mbox"))
-        with pytest.raises(SourcePermanentError, match=r"^path: a\.mbox cannot be read: No such device"):
+        with pytest.raises(SourcePermanentError, match=r"^path: cannot be read: No such device"):
             read("mbox", path="a.mbox")
 
 
@@ -88,7 +89,7 @@ def test_a_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
     records = MBOX.open(MBOX.options(path="*.mbox"), tmp_path).records(Window(), None)
     next(records)
     (tmp_path / "b.mbox").unlink()
-    with pytest.raises(SourcePermanentError, match=r"^path: b\.mbox cannot be read"):
+    with pytest.raises(SourcePermanentError, match=r"^path: cannot be read"):
         next(records)
 
 
