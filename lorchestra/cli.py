@@ -157,16 +157,14 @@ def _finished(
     show_traceback: bool,
 ) -> dict[str, Any]:
     """The job's work, and the event of its end."""
-    from lorchestra.interruption import signals_wait
+    from lorchestra.interruption import signals_ignored
     from lorchestra.runs import describe
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
     try:
         result = _watched(function, context, marker)
-        with signals_wait():
-            delivered = log.completed()
     except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
-        with signals_wait():
+        with signals_ignored():
             delivered = log.failed(error)
         if show_traceback:
             say("".join(traceback.format_exception(error)))
@@ -174,7 +172,9 @@ def _finished(
         outcome["state"] = "failed"
         outcome["error_code"] = log.error_code(error)
     else:
-        outcome.update(result.counts if result is not None else {})
+        with signals_ignored():
+            delivered = log.completed()
+        outcome = {**(result.counts if result is not None else {}), **outcome}
     marker.remove()
     outcome["duration_seconds"] = log.seconds
     if not delivered:

@@ -28,10 +28,11 @@ def signals_end_the_run() -> Iterator[None]:
 
 
 @contextmanager
-def signals_wait() -> Iterator[None]:
-    """Signals are held back while the last event of a run is written."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+def signals_ignored() -> Iterator[None]:
+    """Signals are ignored while the last event of a run is written: the run is ending anyway."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
