@@ -4,7 +4,6 @@ stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from lorchestra.cli_base import (
     say,
     settled_store,
     tell,
+    text_of_stdin,
     with_settings,
 )
 from lorchestra.errors import LorchestraError, StoreError, UsageError
@@ -134,8 +134,8 @@ def _run_job_impl(
     with signals_end_the_run(), job_lock(context.spool, run) as marker:
         log = RunLog(run, store=context.store, spool=context.spool)
         try:
-            close_dead_run(marker, context.store)
             settle(context.spool, context.store)
+            close_dead_run(marker, context.store)
             run = new_run(run, context.store)
             log = RunLog(run, store=context.store, spool=context.spool)
             marker.write(run)
@@ -157,26 +157,31 @@ def _finished(
     show_traceback: bool,
 ) -> dict[str, Any]:
     """The job's work, and the event of its end."""
-    from lorchestra.interruption import signals_ignored
-    from lorchestra.runs import describe
+    from lorchestra.interruption import ignore_signals
+    from lorchestra.jobs.context import JobResult
+    from lorchestra.jobs.failure import describe, error_code
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
     try:
         result = _watched(function, context, marker)
+        ignore_signals()
+        delivered = log.completed()
     except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
-        with signals_ignored():
-            delivered = log.failed(error)
+        ignore_signals()
         if show_traceback:
             say("".join(traceback.format_exception(error)))
+        # Told first: when nothing can be written any more, this is still seen.
         tell(error if isinstance(error, LorchestraError) else LorchestraError(describe(error)))
+        delivered = log.failed(error)
         outcome["state"] = "failed"
-        outcome["error_code"] = log.error_code(error)
+        outcome["error_code"] = error_code(error)
     else:
-        with signals_ignored():
-            delivered = log.completed()
-        outcome = {**(result.counts if result is not None else {}), **outcome}
+        # A job of another package may return what it likes.
+        outcome = {**(result.counts if isinstance(result, JobResult) else {}), **outcome}
     marker.remove()
     outcome["duration_seconds"] = log.seconds
+    if outcome.get("rejected"):
+        say(f"Rejected records, with reason and place: {rejects_path(context.spool, context.run_id)}")
     if not delivered:
         say("The store could not be written; the end of this run waits in the outbox for the next command.")
     return outcome
@@ -305,7 +310,7 @@ def query(name_or_sql: str, *, parameters: tuple[str, ...], form: str, settings:
     from lorchestra.terminal import print_rows, rows_of
 
     store = settled_store(settings)
-    text = sys.stdin.read() if name_or_sql == "-" else name_or_sql
+    text = text_of_stdin() if name_or_sql == "-" else name_or_sql
     result = store.query(query_text(text, store.tables), typed_parameters(parameters))
     print_rows(result.schema.names, rows_of(result), form=form)
 
@@ -353,6 +358,11 @@ def init(mailbox: str) -> None:
             file.write(first_config(mailbox))
     except FileExistsError:
         raise UsageError(f"{FILE_NAME}: is there already", next_step="Edit it, or move it away.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UsageError(
+            f"{FILE_NAME}: cannot be written: {reason}", next_step="Go to a folder that can be written."
+        ) from None
     say(f"Wrote {FILE_NAME}. Correct its path, then type: lorchestra run gmail_ingest_acct1")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lorchestra.errors import LorchestraError
+from lorchestra.errors import LorchestraError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
@@ -30,13 +30,28 @@ def tell(error: LorchestraError) -> None:
         say(error.next_step)
 
 
+def text_of_stdin() -> str:
+    """All of standard input.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    try:
+        return click.get_binary_stream("stdin").read().decode()
+    except UnicodeDecodeError:
+        raise UsageError("standard input: not UTF-8 text") from None
+
+
 class Commands(click.Group):
     """Turns every explained error into a sentence, the next step, and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; nothing but its own exit code gets out."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            # Here and not at exit, where a reader that has gone away could only be complained about.
+            sys.stdout.flush()
+            return result
         except LorchestraError as error:
             tell(error)
             ctx.exit(error.exit_code)

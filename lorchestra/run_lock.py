@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 from filelock import FileLock, Timeout
 
-from lorchestra.errors import AlreadyRunningError, SpoolError
+from lorchestra.errors import AlreadyRunningError
+from lorchestra.spool import make_private_folder, open_private, spool_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +37,13 @@ def job_lock(spool: Path, run: Run) -> Iterator["RunMarker"]:
     """
     marker = RunMarker(spool, run.job_name)
     try:
-        marker.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        marker.lock.acquire(blocking=False)
+        with spool_errors(spool):
+            make_private_folder(marker.path.parent)
+            marker.lock.acquire(blocking=False)
     except Timeout:
         raise AlreadyRunningError(
             f"job {run.job_name}: is being run already {marker.who()}",
             next_step="Wait for it to end; `lorchestra runs` shows it.",
-        ) from None
-    except OSError as error:
-        raise SpoolError(
-            f"spool: cannot be written: {error.strerror or type(error).__name__}",
-            place=str(spool),
-            next_step="Set path under [spool] to a folder that can be written.",
         ) from None
     try:
         yield marker
@@ -63,8 +59,14 @@ class RunMarker:
         self.lock = FileLock(self.path.with_suffix(".lock"))
 
     def write(self, run: Run) -> None:
-        """Say that this process runs the job now."""
-        self.path.write_bytes(orjson.dumps({**asdict(run), "pid": os.getpid(), "host": socket.gethostname()}))
+        """Say that this process runs the job now.
+
+        Raises:
+            SpoolError: it cannot be written.
+        """
+        content = orjson.dumps({**asdict(run), "pid": os.getpid(), "host": socket.gethostname()})
+        with spool_errors(self.path.parent), open_private(self.path, "wb") as file:
+            file.write(content)
 
     def beat(self) -> None:
         """Give a sign of life."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from filelock import Timeout
 
-from lorchestra.errors import LorchestraError, QueryError, StoreError, StoreSchemaError
+from lorchestra.errors import QueryError, StoreError, StoreSchemaError
 from lorchestra.history import run_events
+from lorchestra.jobs.failure import describe, error_code, is_retryable, stack_hint
 from lorchestra.model import Event
 from lorchestra.outbox import Outbox
 from lorchestra.redact import redact
@@ -66,11 +67,6 @@ class RunLog:
         self.seconds = self._elapsed()
         return self._append(self._failure(error))
 
-    @staticmethod
-    def error_code(error: BaseException) -> str:
-        """The stable code of what ended the run."""
-        return _code(error)
-
     def _append(self, event: Event) -> bool:
         try:
             self._store.append_events([event])
@@ -84,9 +80,9 @@ class RunLog:
             **self._identity(),
             "duration_seconds": self.seconds,
             "error_type": type(error).__name__,
-            "error_code": _code(error),
-            "retryable": bool(getattr(error, "retryable", False)),
-            "stack_hint": _stack_hint(error),
+            "error_code": error_code(error),
+            "retryable": is_retryable(error),
+            "stack_hint": stack_hint(error),
         }
         return self._event("job.failed", payload, status="failed", error_message=describe(error))
 
@@ -117,17 +113,6 @@ class RunLog:
         return round(time.monotonic() - self._started, 3)
 
 
-def describe(error: BaseException) -> str:
-    """One sentence on an error that holds none of its data: only our own messages are known to be clean."""
-    if isinstance(error, LorchestraError):
-        return error.message
-    if isinstance(error, SystemExit):
-        return "The job exited the process instead of returning."
-    if isinstance(error, KeyboardInterrupt):
-        return "The run was interrupted by a signal."
-    return f"The job raised {type(error).__name__} in {_stack_hint(error)}."
-
-
 def new_run(run: Run, store: Store) -> Run:
     """The run with an id of its own, `{job_name}-{YYYYMMDDHHMMSS}`; a taken one waits for the next second.
 
@@ -137,7 +122,7 @@ def new_run(run: Run, store: Store) -> Run:
     while True:
         now = datetime.now(UTC)
         run_id = f"{run.job_name}-{now:%Y%m%d%H%M%S}"
-        if not _is_taken(run_id, store):
+        if not _recorded_events(run_id, store):
             return replace(run, run_id=run_id, started_at=now)
         time.sleep(1.0 - datetime.now(UTC).microsecond / 1e6)
 
@@ -165,6 +150,8 @@ def settle(spool: Path, store: Store) -> None:
 def close_dead_run(marker: RunMarker, store: Store) -> None:
     """Close the run that left the marker, unless its end is on record. The caller holds the job's lock.
 
+    A run that this store knows nothing of is left alone: it belongs to another store, or died before it began.
+
     Raises:
         StoreError: the store cannot be reached; the marker stays.
     """
@@ -172,8 +159,10 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
     if content is None:
         marker.remove()
         return
-    ended = any(event["event_type"] in _JOB_ENDS for event in run_events(store, content["run_id"]))
-    if not ended:
+    event_types = {event["event_type"] for event in _recorded_events(content["run_id"], store)}
+    if not event_types:
+        return
+    if event_types.isdisjoint(_JOB_ENDS):
         started = datetime.fromisoformat(content["started_at"])
         last_sign = datetime.fromtimestamp(marker.path.stat().st_mtime, UTC)
         log_event(
@@ -198,28 +187,9 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
     marker.remove()
 
 
-def _is_taken(run_id: str, store: Store) -> bool:
+def _recorded_events(run_id: str, store: Store) -> list[dict[str, Any]]:
     try:
-        return bool(run_events(store, run_id))
+        return run_events(store, run_id)
     except (StoreSchemaError, QueryError):
         # Without tables there are no runs.
-        return False
-
-
-def _code(error: BaseException) -> str:
-    if isinstance(error, LorchestraError):
-        return error.code
-    if isinstance(error, KeyboardInterrupt):
-        return "run.interrupted"
-    return "job.exited" if isinstance(error, SystemExit) else "job.raised"
-
-
-def _stack_hint(error: BaseException) -> str:
-    """Where it was raised, as file and line: code, never data."""
-    traceback = error.__traceback__
-    if traceback is None:
-        return "an unknown place"
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    code = traceback.tb_frame.f_code
-    return f"{Path(code.co_filename).name}:{traceback.tb_lineno} in {code.co_name}"
+        return []

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import filelock
 import orjson
 
 from lorchestra.errors import SpoolError
+from lorchestra.redact import redact_text
 
 #: A segment is closed at whichever comes first: records, bytes, or seconds.
 SEGMENT_RECORDS = 5000
@@ -26,6 +28,8 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_SECONDS = 20.0
 
 _PART = ".part"
+_REASON_LENGTH = 100
+_REASONS_MAX = 50
 
 
 class JobSpool:
@@ -71,7 +75,7 @@ class SegmentWriter:
         Raises:
             SpoolError: the disk is full or the folder cannot be written.
         """
-        with _spool_errors(self._folder):
+        with spool_errors(self._folder):
             if self._file is None:
                 self._file = self._open()
             line = b"[" + orjson.dumps(idem_key) + b"," + payload + b"]\n"
@@ -93,7 +97,7 @@ class SegmentWriter:
         if self._file is None:
             return None
         part = Path(self._file.name)
-        with _spool_errors(self._folder):
+        with spool_errors(self._folder):
             self._file.close()
             self._file = None
             closed = part.with_suffix("")
@@ -101,11 +105,11 @@ class SegmentWriter:
         return closed
 
     def _open(self) -> IO[bytes]:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._folder)
         self._number += 1
         self._records = self._bytes = 0
         self._closes_at = time.monotonic() + SEGMENT_SECONDS
-        file = _open_private(self._folder / f"{self._run_id}.{self._number:06d}.jsonl{_PART}", "wb")
+        file = open_private(self._folder / f"{self._run_id}.{self._number:06d}.jsonl{_PART}", "wb")
         file.write(self._header)
         return file
 
@@ -135,15 +139,21 @@ def _split(line: bytes) -> tuple[str, bytes]:
     end = line.find(b'",{')
     if line[end - 1] != ord("\\"):
         return orjson.loads(line[1 : end + 1]), line[end + 2 : -2]
-    key: str = json.loads(line)[0]
+    # Only the key: what json makes of numbers and of deep nesting is no concern of a copy.
+    key: str = json.JSONDecoder().raw_decode(line.decode(), 1)[0]
     return key, line[len(orjson.dumps(key)) + 2 : -2]
+
+
+def rejects_path(root: Path, run_id: str) -> Path:
+    """Where the rejected records of a run are."""
+    return root / "rejects" / f"{run_id}.jsonl"
 
 
 class RejectFile:
     """The records of one run that could not be stored: reason, place, and the record where it is JSON."""
 
     def __init__(self, root: Path, run_id: str) -> None:
-        self.path = root / "rejects" / f"{run_id}.jsonl"
+        self.path = rejects_path(root, run_id)
         self.reasons: dict[str, int] = {}
 
     @property
@@ -158,19 +168,35 @@ class RejectFile:
             SpoolError: it cannot be written; a reject is never dropped in silence.
         """
         entry = {"reason": reason, "position": position}
-        line = json.dumps({**entry, "record": record}, default=_unrepresentable)
-        with _spool_errors(self.path.parent):
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _open_private(self.path, "ab") as file:
+        try:
+            line = json.dumps({**entry, "record": record}, default=_unrepresentable, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            line = json.dumps({**entry, "record": _unrepresentable(record)})
+        with spool_errors(self.path.parent):
+            make_private_folder(self.path.parent)
+            with open_private(self.path, "ab") as file:
                 file.write(line.encode(errors="backslashreplace") + b"\n")
-        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        # Counts by reason go into an event, which is small, whatever a source calls its reasons.
+        name = redact_text(reason)[:_REASON_LENGTH]
+        if name not in self.reasons and len(self.reasons) >= _REASONS_MAX:
+            name = "other"
+        self.reasons[name] = self.reasons.get(name, 0) + 1
 
 
 def _unrepresentable(value: object) -> str:
     return f"<{type(value).__name__}>"
 
 
-def _open_private(path: Path, mode: str) -> IO[bytes]:
+def make_private_folder(folder: Path) -> None:
+    """The folder and those above it that are missing, for their owner alone."""
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: Path, mode: str) -> IO[bytes]:
+    """Open a file; one that is made by it is its owner's alone."""
+
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
 
@@ -178,9 +204,12 @@ def _open_private(path: Path, mode: str) -> IO[bytes]:
 
 
 @contextmanager
-def _spool_errors(folder: Path) -> Iterator[None]:
+def spool_errors(folder: Path) -> Iterator[None]:
+    """What the operating system refuses, as a `SpoolError`."""
     try:
         yield
+    except filelock.Timeout:
+        raise
     except OSError as error:
         raise SpoolError(
             f"spool: cannot be written: {error.strerror or type(error).__name__}",

@@ -7,14 +7,16 @@ the cursor is written when everything is merged.
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from lorchestra.errors import ConfigError, LorchestraError, RecordError
+from lorchestra.errors import ConfigError, RecordError, SpoolError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.model import Cursor, IdemKeyFn, Record, Rejection, UpsertResult
 from lorchestra.queries import named_query
 from lorchestra.sources.base import Source, SourceType
@@ -59,7 +61,9 @@ def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn
     try:
         cursor = run.read_and_merge()
     except BaseException as error:
-        run.log_failed(error)
+        # When not even the outbox can be written, the error itself is still what ends the run.
+        with suppress(SpoolError):
+            run.log_failed(error)
         raise
     return run.log_completed(cursor)
 
@@ -186,14 +190,12 @@ class _Ingestion:
             source_system=self.source_system,
             object_type=self.object_type,
             status="failed",
-            error_message=error.message
-            if isinstance(error, LorchestraError)
-            else f"The ingestion was ended by {type(error).__name__}.",
+            error_message=describe(error),
             payload={
                 **self._telemetry(),
                 "error_type": type(error).__name__,
-                "error_code": getattr(error, "code", "ingestion.error"),
-                "retryable": bool(getattr(error, "retryable", False)),
+                "error_code": error_code(error),
+                "retryable": is_retryable(error),
                 "resume": {"segments_kept": waiting, "cursor": self.previous_cursor},
             },
         )

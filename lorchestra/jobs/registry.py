@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from lorchestra.config import JobSettings, Settings, unknown_key
-from lorchestra.errors import ConfigError, UnknownJobError, UsageError
+from lorchestra.errors import ConfigError, LorchestraError, UnknownJobError, UsageError
 from lorchestra.jobs.context import JobContext, JobFunction, JobResult
 from lorchestra.jobs.dry_run import dry_run
 from lorchestra.jobs.ingest import ingest
@@ -110,7 +110,7 @@ def job_function(job: Job, settings: Settings, *, dry: bool = False) -> JobFunct
         if dry:
             raise UsageError(f"job {job.name}: only jobs with a source can be run dry")
         return _loaded(job)
-    kind = source_type(job.settings.source)
+    kind = _source_type(job.settings.source)
     options = _validated(job, kind, settings)
     if job.settings.source_system is None:
         raise ConfigError(
@@ -154,7 +154,7 @@ def _loaded(job: Job) -> JobFunction:
         raise ConfigError(f"jobs.{job.name}: needs a source")
     try:
         function = job.entry_point.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # importing runs code of the package, which can raise anything
         raise ConfigError(
             f"job {job.name}: {job.entry_point.value} of package {job.package_name} cannot be imported: "
             f"{type(error).__name__}",
@@ -164,6 +164,18 @@ def _loaded(job: Job) -> JobFunction:
         raise ConfigError(f"job {job.name}: {job.entry_point.value} is not callable")
     checked: Callable[[JobContext], JobResult | None] = function
     return checked
+
+
+def _source_type(name: str) -> SourceType:
+    try:
+        return source_type(name)
+    except LorchestraError:
+        raise
+    except Exception as error:  # importing runs code of the package, which can raise anything
+        raise ConfigError(
+            f"source {name}: its package cannot be imported: {type(error).__name__}",
+            next_step="Install the package again, or ask its authors.",
+        ) from error
 
 
 def _validated(job: Job, kind: SourceType, settings: Settings) -> SourceOptions:

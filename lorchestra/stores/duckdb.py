@@ -6,6 +6,7 @@ and closes it; a busy file is waited for. The measurements behind the settings s
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -31,8 +32,11 @@ from lorchestra.stores.googlesql import translate
 
 T = TypeVar("T")
 
-# Merges keep their memory flat; queries may use what DuckDB takes by default.
-_MERGE_MEMORY = "400MB"
+# Merges keep their memory flat, whatever the machine has: what the engine needs for a usual batch, or so many
+# times the batch when one object is huge. Queries may use what DuckDB takes by default.
+_WRITE_MEMORY = 400 * 1024 * 1024
+_MEMORY_PER_BATCH_BYTE = 16
+_WRITE_THREADS = 4
 _TYPES = {"STRING": "VARCHAR", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE", "JSON": "JSON"}
 _SETUP = "Run `lorchestra setup` to make the tables."
 _CHECK = "Run `lorchestra setup --check` to see what differs."
@@ -123,7 +127,8 @@ class DuckDBStore:
             connection.execute("DROP TABLE matched")
             return counts
 
-        return self._write(merge)
+        size = sum(map(len, batch.payloads))
+        return self._write(merge, memory=max(_WRITE_MEMORY, size * _MEMORY_PER_BATCH_BYTE))
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
@@ -152,11 +157,13 @@ class DuckDBStore:
     ) -> None:
         self.close()
 
-    def _write(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    def _write(self, work: Callable[[duckdb.DuckDBPyConnection], T], *, memory: int = _WRITE_MEMORY) -> T:
         with self._file.open_for_writing() as connection:
             try:
                 # Compacting on its own, DuckDB would rewrite gigabytes at the end of a run of ten rows.
-                connection.execute(f"SET max_vacuum_tasks = 0; SET memory_limit = '{_MERGE_MEMORY}'")
+                connection.execute(f"SET max_vacuum_tasks = 0; SET memory_limit = '{memory}B'")
+                if (os.cpu_count() or 1) > _WRITE_THREADS:
+                    connection.execute(f"SET threads = {_WRITE_THREADS}")
                 connection.execute("BEGIN")
                 if not self._known_to_exist:
                     self._create(connection)
