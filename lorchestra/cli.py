@@ -160,6 +160,7 @@ def _finished(
     from lorchestra.interruption import ignore_signals
     from lorchestra.jobs.context import JobResult
     from lorchestra.jobs.failure import describe, error_code
+    from lorchestra.spool import rejects_path
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
     try:

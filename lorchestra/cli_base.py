@@ -37,7 +37,7 @@ def text_of_stdin() -> str:
         UsageError: it is not UTF-8.
     """
     try:
-        return click.get_binary_stream("stdin").read().decode()
+        return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:
         raise UsageError("standard input: not UTF-8 text") from None
 

@@ -36,15 +36,15 @@ def job_lock(spool: Path, run: Run) -> Iterator["RunMarker"]:
         SpoolError: the spool folder cannot be written.
     """
     marker = RunMarker(spool, run.job_name)
-    try:
-        with spool_errors(spool):
-            make_private_folder(marker.path.parent)
+    with spool_errors(spool):
+        make_private_folder(marker.path.parent)
+        try:
             marker.lock.acquire(blocking=False)
-    except Timeout:
-        raise AlreadyRunningError(
-            f"job {run.job_name}: is being run already {marker.who()}",
-            next_step="Wait for it to end; `lorchestra runs` shows it.",
-        ) from None
+        except Timeout:
+            raise AlreadyRunningError(
+                f"job {run.job_name}: is being run already {marker.who()}",
+                next_step="Wait for it to end; `lorchestra runs` shows it.",
+            ) from None
     try:
         yield marker
     finally:

@@ -150,7 +150,8 @@ def settle(spool: Path, store: Store) -> None:
 def close_dead_run(marker: RunMarker, store: Store) -> None:
     """Close the run that left the marker, unless its end is on record. The caller holds the job's lock.
 
-    A run that this store knows nothing of is left alone: it belongs to another store, or died before it began.
+    A run that this store knows nothing of is left alone: it belongs to another store, or died before it
+    began.
 
     Raises:
         StoreError: the store cannot be reached; the marker stays.

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import filelock
 import orjson
 
 from lorchestra.errors import SpoolError
@@ -208,8 +207,6 @@ def spool_errors(folder: Path) -> Iterator[None]:
     """What the operating system refuses, as a `SpoolError`."""
     try:
         yield
-    except filelock.Timeout:
-        raise
     except OSError as error:
         raise SpoolError(
             f"spool: cannot be written: {error.strerror or type(error).__name__}",

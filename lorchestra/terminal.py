@@ -96,7 +96,11 @@ def _counts(counts: Mapping[str, Any]) -> str:
         for name, word in _COUNT_WORDS
         if isinstance(counts.get(name), int) and (counts[name] or name in _ALWAYS_TOLD)
     ]
-    records = f"{counts['records_extracted']:,} records: " if isinstance(counts.get("records_extracted"), int) else ""
+    records = (
+        f"{counts['records_extracted']:,} records: "
+        if isinstance(counts.get("records_extracted"), int)
+        else ""
+    )
     return records + ", ".join(told)
 
 
@@ -147,7 +151,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.15g}"
     text = json.dumps(value, default=_json_value) if isinstance(value, dict | list) else str(value)
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+    text = "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split())
+    )
     return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
 
 

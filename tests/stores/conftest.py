@@ -86,21 +86,24 @@ class Bench:
     def upsert(self, objects: Iterable[Any], **overrides: Any) -> UpsertResult:
         """`upsert_objects` of one mailbox's mail, with whatever the test says differently."""
         arguments: dict[str, Any] = {
+            "objects": objects,
+            "bq_client": self.store,
             "source_system": SOURCE,
             "object_type": "email",
             "correlation_id": RUN_ID,
             "idem_key_fn": gmail_idem_key(SOURCE),
         }
-        return upsert_objects(objects=objects, bq_client=self.store, **(arguments | overrides))
+        return upsert_objects(**(arguments | overrides))
 
     def log(self, **overrides: Any) -> str:
         """`log_event` of a job's start, with whatever the test says differently."""
         arguments: dict[str, Any] = {
+            "bq_client": self.store,
             "event_type": "job.started",
             "source_system": "lorchestra",
             "correlation_id": RUN_ID,
         }
-        return log_event(bq_client=self.store, **(arguments | overrides))
+        return log_event(**(arguments | overrides))
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """The result of a GoogleSQL query as dicts."""
@@ -130,7 +133,7 @@ class Bench:
         return int(row["n"])
 
     def run_sql(self, statement: str) -> None:
-        """Run the store's own SQL; `{event_log}`, `{raw_objects}` stand for the tables, `{INT64}` for a type."""
+        """Run the store's own SQL; `{event_log}` and `{raw_objects}` are the tables, `{INT64}` a type."""
         tables = self.store.tables
         names = {name: f"{tables.dataset}.{getattr(tables, name)}" for name in ("event_log", "raw_objects")}
         self.kind.run_sql(self.store, statement.format(**names, **self.kind.types))

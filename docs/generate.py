@@ -1,0 +1,332 @@
+"""Writes docs/reference/ from the code and from real runs: `make docs`. `--check` only compares."""
+
+import argparse
+import difflib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from docs import meanings
+from docs.picture import demo_picture
+from docs.sample import ROOT, Sample, sample_project
+from lorchestra import errors
+from lorchestra.cli import main as command_line
+from lorchestra.config import CONFIG_VARIABLE, STORE_VARIABLES
+from lorchestra.config_tables import ConfigFile
+from lorchestra.jobs.failure import error_code
+from lorchestra.model import TableNames
+from lorchestra.queries import named_query, query_names
+from lorchestra.run_lock import Run, RunMarker
+from lorchestra.runs import RunLog
+from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS
+from lorchestra.sources.base import source_names, source_type
+from lorchestra.stores import open_store
+
+FOLDER = ROOT / "docs" / "reference"
+PICTURE = ROOT / "docs" / "images" / "demo.svg"
+
+_NOTE = "<!-- Written by `make docs`; edit docs/generate.py or docs/meanings.py instead. -->"
+# What a JSON object of an event holds is told key by key, but for these, whose keys are the user's.
+_OPAQUE = {"parameters", "reject_reasons"}
+_ARROW_TYPES = {
+    "string": "STRING",
+    "double": "FLOAT64",
+    "int64": "INT64",
+    "timestamp[us, tz=UTC]": "TIMESTAMP",
+}
+_JSON_TYPES = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    dict: "object",
+}
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its file name."""
+    with sample_project() as sample:
+        events = _real_events(sample)
+        columns = _view_columns(sample)
+    return {
+        "cli.md": _page("Commands", _cli()),
+        "settings.md": _page("Settings", _settings()),
+        "tables.md": _page("Tables", _tables(columns)),
+        "events.md": _page("Events", _events(events)),
+        "queries.md": _page("Named queries", _queries()),
+        "errors.md": _page("Errors", _errors()),
+    }
+
+
+def _page(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"# {title}", "", _NOTE, "", *lines]).rstrip() + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines] + [""]
+
+
+def _code(text: object) -> str:
+    return f"`{text}`"
+
+
+# Commands
+
+
+def _cli() -> Iterator[str]:
+    yield from [meanings.CLI, ""]
+    yield from _command("lorchestra", command_line)
+
+
+def _command(path: str, command: click.Command) -> Iterator[str]:
+    if not command.help:
+        raise SystemExit(f"{path}: has no help")
+    yield f"## {path}"
+    yield ""
+    yield inspect.cleandoc(command.help)
+    yield ""
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
+    words = [path, "[OPTIONS]", *((argument.name or "").upper() for argument in arguments)]
+    if isinstance(command, click.Group):
+        words.append("[COMMAND]" if command.invoke_without_command else "COMMAND")
+    yield from ["```text", " ".join(words), "```", ""]
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    if options:
+        yield from _table(("Option", "Meaning"), [_option(path, option) for option in options])
+    if isinstance(command, click.Group):
+        for name in command.commands:
+            yield from _command(f"{path} {name}", command.commands[name])
+
+
+def _option(path: str, option: click.Option) -> tuple[str, str]:
+    if not option.help:
+        raise SystemExit(f"{path} {option.opts[0]}: has no help")
+    usage = ", ".join(option.opts)
+    if isinstance(option.type, click.Choice):
+        usage += f" {'|'.join(option.type.choices)}"
+    elif not option.is_flag:
+        usage += f" {option.metavar or option.type.name.split()[0].upper()}"
+    default = f" Default: `{option.default}`." if option.show_default else ""
+    return _code(usage), option.help + default
+
+
+# Settings
+
+
+def _settings() -> Iterator[str]:
+    yield from [meanings.SETTINGS, ""]
+    sections = {"store": "[store]", "spool": "[spool]", "jobs": "[jobs.NAME]"}
+    definitions = ConfigFile.model_json_schema()["$defs"]
+    for field, heading in sections.items():
+        yield from [f"## {heading}", "", ConfigFile.model_fields[field].description or "", ""]
+        model = {"store": "StoreSettings", "spool": "SpoolSettings", "jobs": "JobSettings"}[field]
+        yield from _keys(definitions[model])
+    yield from ["## Environment", ""]
+    rows = [(_code(CONFIG_VARIABLE), "The configuration file, when `--config` is not given.")]
+    rows += [(_code(name), f"Replaces `{key}` of `[store]`.") for name, key in STORE_VARIABLES.items()]
+    rows += [(_code("TRACEPARENT"), "W3C trace context; its trace id goes on every event of a run.")]
+    yield from _table(("Variable", "Meaning"), rows)
+    yield from [meanings.ENVIRONMENT, ""]
+    for name in source_names():
+        kind = source_type(name)
+        yield from [f'## source = "{name}"', "", kind.summary, ""]
+        yield f"`object_type` is `{kind.object_type}` when it is not given. Keys of the job's table:"
+        yield ""
+        yield from _keys(kind.options.model_json_schema())
+
+
+def _keys(schema: Mapping[str, Any]) -> list[str]:
+    required = set(schema.get("required", ()))
+    rows = []
+    for key, field in schema["properties"].items():
+        if not field.get("description"):
+            raise SystemExit(f"{key}: has no description")
+        name = "any other key" if key == "options" else _code(key)
+        default = "required" if key in required else _default(field.get("default"))
+        rows.append((name, _type(field), default, field["description"]))
+    return _table(("Key", "Type", "Default", "Meaning"), rows)
+
+
+def _default(value: object) -> str:
+    return "-" if value is None or value == {} else _code(json.dumps(value))
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return " or ".join(_code(json.dumps(value)) for value in field["enum"])
+    if "anyOf" in field:
+        kinds = [_type(kind) for kind in field["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(kinds)
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}s"
+    return "-" if field["type"] == "object" else str(field["type"])
+
+
+# Tables
+
+
+def _tables(view: Mapping[str, str]) -> Iterator[str]:
+    yield from [meanings.TABLES, ""]
+    yield from ["## event_log", "", "Append-only. What happened, never what was read.", ""]
+    yield from _columns(EVENT_LOG_COLUMNS, meanings.EVENT_LOG)
+    yield from ["## raw_objects", "", "One row per object, in its latest state.", ""]
+    yield from _columns(RAW_OBJECTS_COLUMNS, meanings.RAW_OBJECTS)
+    yield from ["## job_runs", "", "A view: the events of each run folded into one row.", ""]
+    _same(view, meanings.JOB_RUNS, "job_runs")
+    rows = [(_code(name), kind, meanings.JOB_RUNS[name]) for name, kind in view.items()]
+    yield from _table(("Column", "Type", "Meaning"), rows)
+
+
+def _columns(columns: Sequence[tuple[str, str, bool]], known: Mapping[str, str]) -> list[str]:
+    _same([name for name, _, _ in columns], known, "table")
+    rows = [(_code(n), kind, "yes" if nullable else "no", known[n]) for n, kind, nullable in columns]
+    return _table(("Column", "Type", "NULL", "Meaning"), rows)
+
+
+def _view_columns(sample: Sample) -> dict[str, str]:
+    store = open_store(f"duckdb:///{sample.folder / 'lorchestra.duckdb'}")
+    schema = store.query("SELECT * FROM `events_dev.job_runs` LIMIT 0").schema
+    return {field.name: _ARROW_TYPES[str(field.type)] for field in schema}
+
+
+def _same(found: Iterable[str], known: Mapping[str, str], what: str) -> None:
+    missing, stale = set(found) - set(known), set(known) - set(found)
+    if missing or stale:
+        raise SystemExit(f"docs/meanings.py, {what}: without meaning {missing}, without a name {stale}")
+
+
+# Events
+
+
+@dataclass
+class _EventType:
+    keys: dict[str, set[str]]
+    columns: dict[str, set[str]]
+
+
+def _real_events(sample: Sample) -> dict[str, _EventType]:
+    """The events of real runs: two that succeed, one that fails, and one that was found dead."""
+    job = "gmail_ingest_acct1"
+    for arguments in ((), ("--since=2002-10-01", "--until=2026-01-01")):
+        if (done := sample.run("run", job, *arguments)).returncode:
+            raise SystemExit(done.stderr)
+    (sample.folder / "examples/mail/takeout.mbox").unlink()
+    if sample.run("run", job).returncode != 1:
+        raise SystemExit("a run without its mailbox did not fail")
+    # What a killed process leaves: its start, and this marker, without anybody who holds its lock.
+    dead = Run(
+        run_id=f"{job}-20251124143000",
+        job_name=job,
+        package_name="lorchestra",
+        started_at=datetime(2025, 11, 24, 14, 30, tzinfo=UTC),
+    )
+    spool = sample.folder / ".lorchestra" / "spool"
+    with open_store(f"duckdb:///{sample.folder / 'lorchestra.duckdb'}") as store:
+        RunLog(dead, store=store, spool=spool).started({})
+    RunMarker(spool, job).write(dead)
+    listed = sample.run("query", "SELECT * FROM `events_dev.event_log` ORDER BY event_id", "--format=json")
+    found: dict[str, _EventType] = {}
+    for event in json.loads(listed.stdout):
+        kind = found.setdefault(event["event_type"], _EventType({}, {}))
+        for key, value in _flat(event["payload"]):
+            kind.keys.setdefault(key, set()).add(_JSON_TYPES[type(value)])
+        for column in ("source_system", "object_type", "status"):
+            kind.columns.setdefault(column, set()).add(event[column])
+    return found
+
+
+def _flat(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in payload.items():
+        if isinstance(value, dict) and key not in _OPAQUE:
+            yield from ((f"{key}.{inner}", item) for inner, item in value.items())
+        else:
+            yield key, value
+
+
+def _events(found: Mapping[str, _EventType]) -> Iterator[str]:
+    _same(found, meanings.EVENT_TYPES, "event types")
+    yield from [meanings.EVENTS, ""]
+    for event_type, when in meanings.EVENT_TYPES.items():
+        kind, known = found[event_type], meanings.PAYLOADS[event_type]
+        _same(kind.keys, known, event_type)
+        columns = ", ".join(f"`{name}` {_code(*values)}" for name, values in kind.columns.items())
+        yield from [f"## {event_type}", "", when, "", f"Here: {columns}.", ""]
+        rows = [(_code(key), " or ".join(sorted(kind.keys[key])), known[key]) for key in known]
+        yield from _table(("Key", "Type", "Meaning"), rows)
+    yield "A job of your own may write events of its own families, `family.verb` in lower case."
+
+
+# Queries and errors
+
+
+def _queries() -> Iterator[str]:
+    yield from [meanings.QUERIES, ""]
+    for name in query_names():
+        text = named_query(name, TableNames()).strip()
+        comment, _, statement = text.partition("\n")
+        yield from [f"## {name}", "", comment.removeprefix("--").strip(), "", "```sql", statement, "```", ""]
+        parameters = list(dict.fromkeys(re.findall(r"@(\w+)", statement)))
+        if parameters:
+            yield from ["Parameters: " + ", ".join(_code(name) for name in parameters) + ".", ""]
+
+
+def _errors() -> Iterator[str]:
+    yield from [meanings.ERRORS, ""]
+    codes: dict[str, tuple[str, ...]] = {}
+    for kind in _error_classes(errors.LorchestraError):
+        retryable = "yes" if kind.retryable else "no"
+        sentence = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+        codes[kind.code] = (_code(kind.code), _code(kind.__name__), str(kind.exit_code), retryable, sentence)
+    yield from _table(("Code", "Class", "Exit code", "Retryable", "Meaning"), list(codes.values()))
+    yield "Codes of runs that were ended by something else:"
+    yield ""
+    raised = {error_code(error) for error in (ValueError(), SystemExit(), KeyboardInterrupt())}
+    _same(raised, meanings.EXTRA_CODES, "error codes")
+    yield from _table(("Code", "Meaning"), [(_code(c), text) for c, text in meanings.EXTRA_CODES.items()])
+
+
+def _error_classes(kind: type[errors.LorchestraError]) -> Iterator[type[errors.LorchestraError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        if below.__module__ == errors.__name__:
+            yield from _error_classes(below)
+
+
+def main() -> int:
+    """Write the pages, or say how they differ."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page differs")
+    check = parser.parse_args().check
+    different = False
+    for name, text in pages().items():
+        path = FOLDER / name
+        present = path.read_text(encoding="utf-8") if path.exists() else ""
+        if present == text:
+            continue
+        different = True
+        if check:
+            lines = difflib.unified_diff(
+                present.splitlines(keepends=True), text.splitlines(keepends=True), name, "generated"
+            )
+            sys.stdout.writelines(lines)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if check:
+        return 1 if different else 0
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    PICTURE.write_text(demo_picture(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

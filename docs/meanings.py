@@ -1,0 +1,149 @@
+"""What no program can know: the meaning of columns, payload keys and event types, in a few words each.
+
+`docs.generate` fails when a name that it finds has no meaning here, and when a meaning has no name any more.
+"""
+
+CLI = (
+    "stdout is data, stderr is talk. Exit codes: 0 done; 1 the job failed, or the store could not be used; "
+    "2 wrong use or configuration."
+)
+SETTINGS = (
+    "Settings come from `lorchestra.toml`, then the environment, then the options of the command; the later "
+    "one wins. The file is the one that `--config` names, else `$LORCHESTRA_CONFIG`, else the nearest "
+    "`lorchestra.toml` in the working directory or a folder above it. Without a file the defaults hold. An "
+    "unknown key is an error."
+)
+ENVIRONMENT = (
+    "An empty variable counts as unset. A file `.env` beside `lorchestra.toml` may set the variables of the "
+    "store; the real environment wins over it."
+)
+TABLES = (
+    "Two tables and a view in the dataset (default: `events_dev`). Types are those of GoogleSQL. In the "
+    "DuckDB file, STRING is VARCHAR and TIMESTAMP is TIMESTAMP WITH TIME ZONE."
+)
+EVENTS = (
+    "A run that ingests leaves three events, whatever the number of objects. All events of a run carry its "
+    "run id as `correlation_id`. Below are the keys of each payload as real runs write them."
+)
+QUERIES = (
+    "`lorchestra query NAME` runs one of these. They are GoogleSQL. The table names are shown as they are by "
+    "default; those configured are used."
+)
+ERRORS = (
+    "Every error that lorchestra explains has a stable code. It stands in `error_code` of the payload of the "
+    "event of the failure, so that SQL can group by it. What to do about each: "
+    "[troubleshooting](../troubleshooting.md)."
+)
+
+EVENT_LOG = {
+    "event_id": "UUIDv7: sorts by time. Appending an event whose id is already there adds nothing.",
+    "event_type": "What happened, as `family.verb`; see [events](events.md).",
+    "source_system": "`lorchestra` for `job.*`, else the account that was read.",
+    "object_type": "`job_run` for `job.*`, else what was ingested, such as `email`.",
+    "idem_key": "NULL for telemetry; set only to point at one object.",
+    "correlation_id": "The run id, on every event of the run.",
+    "trace_id": "The caller's W3C trace id, from `--trace-id` or `TRACEPARENT`; else NULL.",
+    "created_at": "When the event was made, in UTC.",
+    "status": "`ok` or `failed`.",
+    "error_message": "One sentence, only when `failed`.",
+    "payload": "A JSON object of small telemetry, at most 64 KiB.",
+}
+
+RAW_OBJECTS = {
+    "idem_key": "The identity: `{source_system}:{object_type}:{natural id}`. One row per key.",
+    "source_system": "The account that was read.",
+    "object_type": "What it is, such as `email`.",
+    "external_id": "The natural id at the source: the last part of the key.",
+    "payload": "The object itself, as JSON.",
+    "first_seen": "`seen_at` of the run that stored it first; it never changes.",
+    "last_seen": "`seen_at` of the run that saw it last.",
+}
+
+JOB_RUNS = {
+    "run_id": "`{job_name}-{YYYYMMDDHHMMSS}`, in UTC.",
+    "job_name": "The job.",
+    "package_name": "Who brings it: `lorchestra` for a job of `lorchestra.toml`, else an installed package.",
+    "state": "`running`, `succeeded` or `failed`.",
+    "started_at": "The time of the run's first event.",
+    "ended_at": "The time of its last `job.*` event; NULL while it runs.",
+    "duration_seconds": "How long it took, by a clock that nobody can set back; NULL while it runs.",
+    "records_extracted": "Records that the source gave.",
+    "inserted": "Objects stored for the first time.",
+    "updated": "Objects whose payload differed and was replaced.",
+    "unchanged": "Objects that were there already, exactly so.",
+    "rejected": "Records that could not be stored; they are in the reject file.",
+    "error_message": "Why it failed.",
+    "error_code": "The stable [code](errors.md) of why it failed.",
+    "trace_id": "The caller's trace id.",
+}
+
+EVENT_TYPES = {
+    "job.started": "Before anything is read. If it cannot be written, nothing is read.",
+    "ingestion.completed": "When every record that was read is merged or in the reject file.",
+    "ingestion.failed": "When reading or merging raised. It says what was done until then.",
+    "job.completed": "When the job has returned.",
+    "job.failed": "When the job raised or was interrupted, or when a later command found its process dead.",
+}
+
+_RUN = {
+    "job_name": "The job.",
+    "package_name": "Who brings the job.",
+}
+_DURATION = {"duration_seconds": "Seconds by the monotonic clock."}
+_ERROR = {
+    "error_type": "The class of the error.",
+    "error_code": "Its stable [code](errors.md).",
+    "retryable": "Whether the same command may work later.",
+}
+_INGESTION = {
+    **_DURATION,
+    "records_extracted": "Records that the source gave.",
+    "inserted": "Objects stored for the first time.",
+    "updated": "Objects whose payload differed and was replaced.",
+    "unchanged": "Objects that were there already, exactly so.",
+    "duplicates": "Records that a later one with the same key in the same batch replaced.",
+    "rejected": "Records that could not be stored.",
+    "gone": "Records that say they are deleted at the source.",
+    "recovered": "Records that an earlier run left in the spool, merged first. They are in the counts above, "
+    "not in `records_extracted`.",
+    "batches": "Merges into `raw_objects`.",
+    "bytes": "Bytes of JSON merged.",
+    "date_filter.since": "`--since`, in UTC.",
+    "date_filter.until": "`--until`, in UTC.",
+    "reject_reasons": "How many records were rejected for each reason.",
+    "seen_at": "The run's timestamp for `last_seen`.",
+}
+
+PAYLOADS = {
+    "job.started": {
+        **_RUN,
+        "parameters": "Options of the command and the job's settings, secrets masked.",
+        "host": "The machine.",
+        "pid": "The process.",
+        "version": "That of lorchestra.",
+    },
+    "ingestion.completed": {
+        **_INGESTION,
+        "cursor": "Where the next run goes on; null for sources that are read whole each time.",
+    },
+    "ingestion.failed": {
+        **_INGESTION,
+        **_ERROR,
+        "resume.segments_kept": "Spool files that wait for the next run of the job.",
+        "resume.cursor": "Where the next run goes on.",
+    },
+    "job.completed": {**_RUN, **_DURATION},
+    "job.failed": {
+        **_RUN,
+        "duration_seconds": "Seconds by the monotonic clock; of a dead process, until its last sign of life.",
+        **_ERROR,
+        "stack_hint": "File, line and function that raised. Not there for a dead process.",
+        "pid": "The process; only when it was found dead.",
+    },
+}
+
+EXTRA_CODES = {
+    "job.raised": "The job raised an error that is not one of lorchestra's.",
+    "job.exited": "The job called `sys.exit()` instead of returning.",
+    "run.interrupted": "A signal ended the run, or its process was found dead.",
+}

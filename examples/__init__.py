@@ -1,0 +1,1 @@
+"""The sample mailbox and the demo that reads it."""
