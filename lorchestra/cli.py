@@ -99,7 +99,7 @@ def _run_job_impl(
     from lorchestra.jobs.context import JobContext
     from lorchestra.jobs.registry import find_job, job_function
     from lorchestra.run_lock import Run, job_lock
-    from lorchestra.runs import RunLog, close_dead_run, new_run, settle
+    from lorchestra.runs import RunLog, close_dead_run, new_run, new_run_without_store, settle
     from lorchestra.timespan import window
 
     job = find_job(job_name, settings)
@@ -132,7 +132,6 @@ def _run_job_impl(
         trace_id=context.trace_id,
     )
     with signals_end_the_run(), job_lock(context.spool, run) as marker:
-        log = RunLog(run, store=context.store, spool=context.spool)
         try:
             settle(context.spool, context.store)
             close_dead_run(marker, context.store)
@@ -141,8 +140,9 @@ def _run_job_impl(
             marker.write(run)
             log.started(parameters)
         except StoreError as error:
-            log.never_started(parameters, error)
             marker.remove_of(run)
+            run = new_run_without_store(run, context.spool)
+            RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
             raise
         context = context.for_run(run.run_id, seen_at=run.started_at)
         return _finished(function, context, log, marker, show_traceback=show_traceback)
@@ -221,24 +221,16 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
 @with_settings
-@click.pass_context
-def runs(
-    ctx: click.Context,
-    *,
-    job: str | None,
-    status: str | None,
-    limit: int,
-    as_json: bool,
-    settings: "Settings",
-) -> None:
+def runs(*, job: str | None, status: str | None, limit: int, as_json: bool, settings: "Settings") -> None:
     """Show runs, newest first."""
-    if ctx.invoked_subcommand is not None:
-        return
-    from lorchestra.history import RUN_COLUMNS, list_runs
+    from lorchestra.history import RUN_TITLES, list_runs
     from lorchestra.terminal import print_rows
 
     rows = list_runs(settled_store(settings), job=job, state=status, limit=limit)
-    print_rows(list(rows[0]) if rows and as_json else RUN_COLUMNS, rows, form="json" if as_json else "table")
+    if as_json:
+        print_rows(list(rows[0]) if rows else [], rows, form="json")
+    else:
+        print_rows(list(RUN_TITLES), rows, form="table", titles=RUN_TITLES)
 
 
 @runs.command("show")

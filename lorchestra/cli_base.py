@@ -75,6 +75,11 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(
         *args: Any, config: Path | None, store_url: str | None, dataset: str | None, **kw: Any
     ) -> Any:
+        if (subcommand := click.get_current_context().invoked_subcommand) is not None:
+            # A group that also is a command: the work is the subcommand's, and so are the options.
+            if config or store_url or dataset:
+                raise UsageError("--config, --store-url, --dataset: must stand after " + subcommand)
+            return None
         from lorchestra.config import Overrides, load_settings
 
         settings = load_settings(config, overrides=Overrides(store_url=store_url, dataset=dataset))

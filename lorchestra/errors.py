@@ -6,7 +6,8 @@
     │   ├── ConfigError       a setting, with file, line and key
     │   └── UnknownJobError
     ├── RecordError           one record is bad; the rest goes on
-    │   └── IdemKeyError      also a ValueError: a record without a usable identity
+    │   ├── IdemKeyError      also a ValueError: a record without a usable identity
+    │   └── RecordTooLargeError
     ├── SourceError           the source could not be read
     │   ├── SourceUnavailableError   retryable
     │   ├── SourceLoginError
@@ -81,6 +82,12 @@ class IdemKeyError(RecordError, ValueError):
     """A record's identity field is missing, empty or not a scalar; the message names the field."""
 
     code = "record.no_identity"
+
+
+class RecordTooLargeError(RecordError):
+    """A record is larger than an object may be."""
+
+    code = "record.too_large"
 
 
 class SourceError(LorchestraError):

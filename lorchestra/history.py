@@ -8,23 +8,22 @@ import orjson
 
 from lorchestra.errors import ArgumentError, UsageError
 from lorchestra.model import TableNames
-from lorchestra.queries import named_query, query_names
+from lorchestra.queries import internal_query, named_query, query_names
 from lorchestra.stores.base import Store
 
-#: What a listing of runs shows; a JSON listing has every column of the view `job_runs`.
-RUN_COLUMNS = (
-    "run_id",
-    "job_name",
-    "state",
-    "started_at",
-    "duration_seconds",
-    "records_extracted",
-    "inserted",
-    "updated",
-    "unchanged",
-    "rejected",
-    "error_message",
-)
+#: What a listing of runs shows, and its titles; a JSON listing has every column of the view `job_runs`.
+RUN_TITLES = {
+    "run_id": "run",
+    "state": "state",
+    "started_at": "started (UTC)",
+    "duration_seconds": "seconds",
+    "records_extracted": "records",
+    "inserted": "new",
+    "updated": "changed",
+    "unchanged": "unchanged",
+    "rejected": "rejected",
+    "error_message": "error",
+}
 EVENT_COLUMNS = (
     "created_at",
     "event_type",
@@ -41,13 +40,13 @@ def list_runs(
 ) -> list[dict[str, Any]]:
     """Rows of `job_runs`, newest first."""
     parameters = {"job": job or "", "state": state or "", "limit": limit}
-    rows: list[dict[str, Any]] = store.query(named_query("runs", store.tables), parameters).to_pylist()
+    rows: list[dict[str, Any]] = store.query(internal_query("runs", store.tables), parameters).to_pylist()
     return rows
 
 
 def run_events(store: Store, run_id: str) -> list[dict[str, Any]]:
     """The events of one run, oldest first; an empty list when there is no such run."""
-    result = store.query(named_query("run_events", store.tables), {"run_id": run_id})
+    result = store.query(internal_query("run_events", store.tables), {"run_id": run_id})
     rows: list[dict[str, Any]] = result.to_pylist()
     for row in rows:
         row["payload"] = None if row["payload"] is None else orjson.loads(row["payload"])

@@ -25,6 +25,16 @@ class Outbox:
         """Whether anything waits."""
         return self.path.exists() and self.path.stat().st_size > 0
 
+    def run_ids(self) -> set[str]:
+        """The runs that events wait of.
+
+        Raises:
+            SpoolError: the outbox cannot be read.
+        """
+        with spool_errors(self.path.parent):
+            lines = self._lines()
+        return {event.correlation_id for event in map(_event, lines) if event is not None}
+
     def put(self, event: Event) -> None:
         """Keep one event; when the call returns, it has reached the disk.
 

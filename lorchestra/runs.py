@@ -119,12 +119,30 @@ def new_run(run: Run, store: Store) -> Run:
     Raises:
         StoreError: the store cannot be asked.
     """
-    while True:
-        now = datetime.now(UTC)
-        run_id = f"{run.job_name}-{now:%Y%m%d%H%M%S}"
-        if not _recorded_events(run_id, store):
-            return replace(run, run_id=run_id, started_at=now)
-        time.sleep(1.0 - datetime.now(UTC).microsecond / 1e6)
+    while _recorded_events((now := _at_this_second(run)).run_id, store):
+        _wait_for_the_next_second()
+    return now
+
+
+def new_run_without_store(run: Run, spool: Path) -> Run:
+    """The same when the store cannot be asked: an id of a second that no run of the job can have begun in.
+
+    The caller holds the job's lock; runs that waited for a store before are in the outbox.
+    """
+    waiting = Outbox(spool).run_ids()
+    _wait_for_the_next_second()
+    while (now := _at_this_second(run)).run_id in waiting:
+        _wait_for_the_next_second()
+    return now
+
+
+def _at_this_second(run: Run) -> Run:
+    now = datetime.now(UTC)
+    return replace(run, run_id=f"{run.job_name}-{now:%Y%m%d%H%M%S}", started_at=now)
+
+
+def _wait_for_the_next_second() -> None:
+    time.sleep(1.0 - datetime.now(UTC).microsecond / 1e6)
 
 
 def settle(spool: Path, store: Store) -> None:

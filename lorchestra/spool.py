@@ -134,8 +134,8 @@ def read_segment(segment: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _split(line: bytes) -> tuple[str, bytes]:
-    # The key ends at the first quote that is followed by ",{" and not escaped.
-    end = line.find(b'",{')
+    # The key ends at the first quote after the one that opens it that is followed by ",{" and not escaped.
+    end = line.find(b'",{', 2)
     if line[end - 1] != ord("\\"):
         return orjson.loads(line[1 : end + 1]), line[end + 2 : -2]
     # Only the key: what json makes of numbers and of deep nesting is no concern of a copy.

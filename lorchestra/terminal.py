@@ -30,6 +30,7 @@ from lorchestra.jobs.context import JobProgress
 FORMATS = ("table", "json", "csv")
 
 _CELL_WIDTH = 60
+_CELL_WIDTH_MIN = 12
 _PIPE_WIDTH = 200
 # The order in which counts are told, and the words for them; a count of 0 is told only for the first three.
 _COUNT_WORDS = (
@@ -44,6 +45,8 @@ _COUNT_WORDS = (
     ("rejected", "rejected"),
 )
 _ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known"})
+# What a run says of itself, or says first.
+_NO_COUNTS = frozenset({"run_id", "job_name", "state", "duration_seconds", "error_code", "records_extracted"})
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
@@ -72,14 +75,21 @@ def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, form: str) -> None:
-    """Print rows to standard output in one of `FORMATS`."""
+def print_rows(
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    form: str,
+    titles: Mapping[str, str] | None = None,
+) -> None:
+    """Print rows to standard output in one of `FORMATS`; a table may have shorter titles than its columns."""
     if form == "json":
         sys.stdout.write(json_text(rows) + "\n")
     elif form == "csv":
         sys.stdout.write(csv_text(columns, rows) + "\n")
     else:
-        _console().print(_table(columns, rows))
+        console = _console()
+        console.print(_table(columns, rows, titles or {}, width=console.width))
 
 
 def outcome_line(outcome: Mapping[str, Any]) -> str:
@@ -96,12 +106,10 @@ def _counts(counts: Mapping[str, Any]) -> str:
         for name, word in _COUNT_WORDS
         if isinstance(counts.get(name), int) and (counts[name] or name in _ALWAYS_TOLD)
     ]
-    records = (
-        f"{counts['records_extracted']:,} records: "
-        if isinstance(counts.get("records_extracted"), int)
-        else ""
-    )
-    return records + ", ".join(told)
+    own = counts.keys() - _NO_COUNTS - {name for name, _ in _COUNT_WORDS}
+    told += [f"{counts[name]:,} {name}" for name in counts if name in own and isinstance(counts[name], int)]
+    records = [f"{counts['records_extracted']:,} records"] if "records_extracted" in counts else []
+    return ": ".join([*records, *([", ".join(told)] if told else [])])
 
 
 @contextmanager
@@ -128,13 +136,29 @@ def progress_bar(label: str) -> Iterator[Callable[[JobProgress], None]]:
         yield report
 
 
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, width: int
+) -> Table:
+    """One line a row. What does not fit is left out from the right; the first column is never shortened."""
     table = Table(box=None, header_style="bold", pad_edge=False)
+    cells = {name: [_cell(row[name]) for row in rows] for name in columns}
+    left = width
+    shown: list[str] = []
     for name in columns:
-        numeric = all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(name, justify="right" if numeric and rows else "left", overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in columns))
+        needed = max(map(len, [titles.get(name, name), *cells[name]]))
+        if shown and left < min(needed, _CELL_WIDTH_MIN):
+            break
+        numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)
+        table.add_column(
+            titles.get(name, name),
+            justify="right" if numeric else "left",
+            no_wrap=True,
+            width=needed if not shown else min(needed, left),
+        )
+        shown.append(name)
+        left -= needed + 2
+    for number in range(len(rows)):
+        table.add_row(*(Text(cells[name][number], overflow="ellipsis") for name in shown))
     return table
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from lorchestra.errors import ArgumentError
+from lorchestra.history import typed_parameters
 from tests.project import COMMAND, JOB, SOURCE_SYSTEM, Project, new_project
 
 COMMANDS = (
@@ -201,8 +203,8 @@ def test_runs_are_listed_newest_first_and_narrowed(ran: Project) -> None:
         found = ran.lorchestra("runs", "--json", *options).rows
         assert [row["job_name"] for row in found] == expected
     table = ran.lorchestra("runs").stdout.splitlines()
-    assert table[0].split()[:3] == ["run_id", "job_name", "state"]
     assert len(table) == 3
+    assert [line.split()[0] for line in table[1:]] == [row["run_id"] for row in rows]
 
 
 def test_one_run_is_shown_with_its_events(ran: Project) -> None:
@@ -218,8 +220,8 @@ def test_one_run_is_shown_with_its_events(ran: Project) -> None:
     assert events[1]["payload"]["records_extracted"] == 3
     assert len(ran.lorchestra("runs", "show", run_id).stdout.splitlines()) == 4
     assert "there is none with this id" in ran.lorchestra("runs", "show", "nope", code=2).stderr
-    nothing = ran.lorchestra("run", "nope", code=2).stderr
-    assert "job nope: there is none of this name" in nothing
+    misplaced = ran.lorchestra("runs", "--dataset", "other", "show", run_id, code=2).stderr
+    assert "must stand after show" in misplaced
 
 
 def test_a_dry_run_says_what_would_be_written_and_writes_nothing(project: Project) -> None:
@@ -250,15 +252,16 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(project: Projec
 def test_a_query_prints_json_csv_or_a_table(ran: Project) -> None:
     sql = """
         SELECT
-          'ü "quoted", \\x1b[31mred' AS text, 3 AS whole, 1234567.875 AS part, TRUE AS yes,
-          CAST(NULL AS STRING) AS nothing, DATE '2025-11-20' AS day,
-          TIMESTAMP '2025-11-20 14:30:00.123456+01:00' AS moment, [1, 2] AS list, JSON '{"a": [1, null]}' AS json
+          'ü "quoted", \\x1b[31mred' AS text, 3 AS whole, TRUE AS yes,
+          CAST('1234567.875' AS FLOAT64) AS part, CAST(NULL AS STRING) AS nothing, DATE '2025-11-20' AS day,
+          TIMESTAMP '2025-11-20 14:30:00.123456+01:00' AS moment,
+          [1, 2] AS list, JSON '{"a": [1, null]}' AS json
     """
     row = {
         "text": 'ü "quoted", \x1b[31mred',
         "whole": 3,
-        "part": 1234567.875,
         "yes": True,
+        "part": 1234567.875,
         "nothing": None,
         "day": "2025-11-20",
         "moment": "2025-11-20T13:30:00.123456+00:00",
@@ -269,7 +272,7 @@ def test_a_query_prints_json_csv_or_a_table(ran: Project) -> None:
 
     [header, values] = csv.reader(io.StringIO(ran.lorchestra("query", sql, "--format", "csv").stdout))
     assert header == list(row)
-    assert values[:7] == [row["text"], "3", "1234567.875", "True", "", "2025-11-20", row["moment"]]
+    assert values[:7] == [row["text"], "3", "True", "1234567.875", "", "2025-11-20", row["moment"]]
     assert [json.loads(value) for value in values[7:]] == [row["list"], row["json"]]
 
     table = ran.lorchestra("query", sql).stdout
@@ -294,30 +297,21 @@ def test_a_query_reads_standard_input_and_typed_parameters(ran: Project) -> None
         "t:timestamp=2025-11-20T01:00:00Z",
     )
     options = [word for text in types for word in ("--param", text)]
-    sql = "SELECT @s, @i + 1, @f * 2, NOT @b, DATE_ADD(@d, INTERVAL 1 DAY), @t = TIMESTAMP '2025-11-20 01:00:00+00'"
+    sql = "SELECT @s, @i + 1, @f * 2, NOT @b, DATE_ADD(@d, INTERVAL 1 DAY), FORMAT_TIMESTAMP('%H', @t)"
     [value] = csv.reader([ask(ran, sql, *options)])
     assert value[:4] == ["a=b", "8", "1.0", "False"]
     assert value[4].startswith("2025-11-21")
-    assert value[5] == "True"
+    assert value[5] == "01"
 
 
 def test_a_query_that_is_wrong_is_wrong_use(ran: Project) -> None:
-    sql = "SELECT @i"
     for arguments, complaint in (
         (["SELEC 1"], "not valid GoogleSQL"),
-        (["SELECT 1; SELECT 2"], "expected one statement, found 2"),
         (["DROP TABLE events_dev.event_log"], "only SELECT statements are run here"),
         (["SELECT nope FROM events_dev.event_log"], "nope"),
-        (["SELECT * FROM events_dev.nope"], "nope"),
         (["nope"], "there is none of this name; known: failed_jobs, job_history"),
-        ([""], "there is none of this name"),
-        ([sql], "i"),
-        ([sql, "--param", "i:INT64=seven"], "--param i: the value is no INT64"),
-        ([sql, "--param", "i:BOOL=1"], "--param i: the value is no BOOL"),
-        ([sql, "--param", "i:DATE=x"], "--param i: the value is no DATE"),
-        ([sql, "--param", "i:NUMBER=7"], "NAME:TYPE=VALUE"),
-        ([sql, "--param", "i"], "NAME:TYPE=VALUE"),
-        ([sql, "--format", "yaml"], "yaml"),
+        (["SELECT @day"], "day"),
+        (["SELECT @i", "--param", "i:INT64=seven"], "--param i: the value is no INT64"),
     ):
         refused = ran.lorchestra("query", *arguments, code=2)
         assert complaint in refused.stderr, arguments
@@ -325,9 +319,17 @@ def test_a_query_that_is_wrong_is_wrong_use(ran: Project) -> None:
     assert "not UTF-8" in ran.lorchestra("query", "-", stdin=b"SELECT '\xff'", code=2).stderr
 
 
+@pytest.mark.parametrize(
+    "text", ["i", "=7", "i:NUMBER=7", "i:BOOL=1", "i:DATE=x", "i:TIMESTAMP=x", "i:INT64="]
+)
+def test_a_parameter_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^--param"):
+        typed_parameters([text])
+
+
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly(ran: Project) -> None:
     # Nobody reads at all: not even the first line can be written.
-    for arguments in (["query", "SELECT 1"], ["jobs", "list", "--json"], ["runs"], ["--help"]):
+    for arguments in (["query", "SELECT 1"], ["jobs", "list", "--json"], ["--help"]):
         reader, writer = os.pipe()
         os.close(reader)
         done = subprocess.run(
@@ -356,10 +358,8 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(ran: Project) ->
 def test_mistakes_in_the_configuration_are_named_by_file_line_and_key(project: Project) -> None:
     config = project.folder / "lorchestra.toml"
     for text, complaint in (
-        ("[store]\nurk = 1\n", "lorchestra.toml, line 2, store.urk: unknown key"),
         ('[store]\nbusy_timeout_seconds = "a"\n', "line 2, store.busy_timeout_seconds: must be a number"),
         ("[store\n", "lorchestra.toml, line 1: not valid TOML"),
-        ('[store]\nurl = "mysql://host/x"\n', "known: duckdb://"),
         ("[jobs.x]\npath = 1\n", "lorchestra.toml, line 1, jobs.x.source: needs a source"),
         ('[jobs."a b"]\nsource = "mbox"\n', "a job's name must be letters, digits"),
     ):
@@ -371,6 +371,8 @@ def test_mistakes_in_the_configuration_are_named_by_file_line_and_key(project: P
     wrong = {"LORCHESTRA_STORE_URL": "secret-4711"}
     refused = project.lorchestra("runs", "--config", "takeout.mbox", env=wrong, code=2)
     assert "takeout.mbox, line 1: not valid TOML" in refused.stderr
+    config.write_text('[store]\nurl = "mysql://host/x"\n')
+    assert "known: duckdb://" in project.lorchestra("runs", code=2).stderr
     config.write_text("")
     refused = project.lorchestra("runs", env=wrong, code=2)
     assert "LORCHESTRA_STORE_URL: must be a URL" in refused.stderr
@@ -385,12 +387,10 @@ def test_options_win_over_the_environment_and_that_over_the_file(project: Projec
         "RAW_OBJECTS_TABLE": "objects_by_env",
     }
     project.lorchestra("run", JOB, env=env)
-    project.lorchestra(
-        "run", JOB, "--store-url", "duckdb:///by_option.duckdb", "--dataset", "by_option", env=env
-    )
+    project.lorchestra("run", JOB, "--store-url", "duckdb:///by_option.duckdb", "--dataset", "given", env=env)
 
     assert not project.database.exists()
-    for file, dataset in (("by_env", "dataset_by_env"), ("by_option", "by_option")):
+    for file, dataset in (("by_env", "dataset_by_env"), ("by_option", "given")):
         with duckdb.connect(project.folder / f"{file}.duckdb", read_only=True) as connection:
             assert connection.execute(f"SELECT COUNT(*) FROM {dataset}.log_by_env").fetchall() == [(3,)]
             assert connection.execute(f"SELECT COUNT(*) FROM {dataset}.objects_by_env").fetchall() == [(3,)]

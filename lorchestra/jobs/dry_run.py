@@ -5,10 +5,10 @@ from itertools import islice
 
 from lorchestra.errors import RecordError, StoreSchemaError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+from lorchestra.jobs.ingest import keyed_entry
 from lorchestra.model import IdemKeyFn, Record
-from lorchestra.queries import named_query
+from lorchestra.queries import internal_query
 from lorchestra.sources.base import Source
-from lorchestra.stack_clients.event_client.objects import idem_key, serialised
 
 _KEYS_PER_QUERY = 5000
 _REPORT_SECONDS = 0.1
@@ -27,8 +27,7 @@ def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> J
         counts["records_extracted"] += 1
         if isinstance(item, Record):
             try:
-                serialised(item.data)
-                keys.append(idem_key(item.data, idem_key_fn))
+                keys.append(keyed_entry(item, idem_key_fn)[0])
             except RecordError:
                 counts["rejected"] += 1
         else:
@@ -59,7 +58,7 @@ def _count_known(context: JobContext, keys: list[str], counts: dict[str, int]) -
 
 def _known(context: JobContext, keys: list[str]) -> int:
     try:
-        result = context.store.query(named_query("known_keys", context.store.tables), {"keys": keys})
+        result = context.store.query(internal_query("known_keys", context.store.tables), {"keys": keys})
     except StoreSchemaError:
         # There are no tables yet, so nothing is known.
         return 0

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
-from lorchestra.errors import ConfigError, RecordError, SpoolError
+from lorchestra.errors import ConfigError, RecordError, RecordTooLargeError, SpoolError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.model import Cursor, IdemKeyFn, Record, Rejection, UpsertResult
-from lorchestra.queries import named_query
+from lorchestra.queries import internal_query
 from lorchestra.sources.base import Source, SourceType
 from lorchestra.spool import JobSpool, RejectFile, read_header, read_segment
 from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
@@ -66,6 +66,18 @@ def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn
             run.log_failed(error)
         raise
     return run.log_completed(cursor)
+
+
+def keyed_entry(record: Record, idem_key_fn: IdemKeyFn) -> tuple[str, bytes]:
+    """Key and JSON of a record, as they are merged.
+
+    Raises:
+        RecordError: it has no identity, is not JSON, or is too large.
+    """
+    key, payload = idem_key(record.data, idem_key_fn), serialised(record.data)
+    if len(payload) > OBJECT_BYTES_MAX:
+        raise RecordTooLargeError(f"larger than {OBJECT_BYTES_MAX} bytes")
+    return key, payload
 
 
 @dataclass(kw_only=True)
@@ -123,16 +135,14 @@ class _Ingestion:
             self._reject(item.reason, item.position)
             return None
         try:
-            key, payload = idem_key(item.data, self.idem_key_fn), serialised(item.data)
+            entry = keyed_entry(item, self.idem_key_fn)
         except RecordError as error:
-            self._reject(error.code.removeprefix("record."), item.position, item.data)
-            return None
-        if len(payload) > OBJECT_BYTES_MAX:
-            self._reject("too_large", item.position)
+            kept = None if isinstance(error, RecordTooLargeError) else item.data
+            self._reject(error.code.removeprefix("record."), item.position, kept)
             return None
         if "_sdc_deleted_at" in item.data:
             self.counts["gone"] += 1
-        return key, payload
+        return entry
 
     def _reject(self, reason: str, position: str, record: Any = None) -> None:
         self.rejects.add(reason=reason, position=position, record=record)
@@ -216,7 +226,7 @@ class _Ingestion:
 
 def _last_cursor(context: JobContext, source_system: str, object_type: str) -> Cursor | None:
     rows = context.store.query(
-        named_query("last_cursor", context.store.tables),
+        internal_query("last_cursor", context.store.tables),
         {"source_system": source_system, "object_type": object_type},
     ).to_pylist()
     if not rows or rows[0]["cursor"] is None:

@@ -17,12 +17,21 @@ def query_names() -> list[str]:
 
 
 def named_query(name: str, tables: TableNames) -> str:
-    """The text of a query, its tables filled in.
+    """The text of a query that users can name, its tables filled in.
 
     Raises:
         FileNotFoundError: there is no such query.
     """
-    text = (files(__name__) / f"{name}.sql").read_text(encoding="utf-8")
+    return _filled(f"{name}.sql", tables)
+
+
+def internal_query(name: str, tables: TableNames) -> str:
+    """The text of a query of our own, its tables filled in."""
+    return _filled(f"internal/{name}.sql", tables)
+
+
+def _filled(path: str, tables: TableNames) -> str:
+    text = files(__name__).joinpath(path).read_text(encoding="utf-8")
     return text.format(
         event_log=f"`{tables.dataset}.{tables.event_log}`",
         raw_objects=f"`{tables.dataset}.{tables.raw_objects}`",

@@ -71,6 +71,8 @@ class DuckDBFile:
         new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
             duckdb.connect(new, config={"default_block_size": str(_BLOCK_SIZE)}).close()
+            # It will hold what the sources hold: mail is its owner's business.
+            new.chmod(0o600)
             with suppress(FileExistsError):
                 self.path.hardlink_to(new)
         except (duckdb.Error, OSError) as error:

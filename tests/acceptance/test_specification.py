@@ -9,10 +9,11 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pytest
 
+from lorchestra.model import TableNames
+from lorchestra.queries import named_query
 from tests.project import JOB, SOURCE_SYSTEM, Project, message_text, new_project
 
 MESSAGES = 100
@@ -256,32 +257,32 @@ def test_running_twice_changes_nothing_but_last_seen(finished: Finished) -> None
     assert f"{MESSAGES} new" in finished.file("first-run.txt")
 
 
+def test_the_queries_enabled_have_names() -> None:
+    for name, text in QUERIES_ENABLED.items():
+        comment, _, statement = named_query(name, TableNames()).partition("\n")
+        assert comment.startswith("-- ")
+        assert statement.strip() == text.strip()
+
+
 @pytest.mark.parametrize("name", QUERIES_ENABLED)
-def test_a_query_enabled_runs_as_written_and_by_name(finished: Finished, name: str) -> None:
+def test_the_queries_enabled_run_as_they_are_written(finished: Finished, name: str) -> None:
     parameters = ["--param", f"run_id={finished.run_id}"] if name == "per_object_events" else []
-    ask = finished.project.lorchestra
 
-    written = ask("query", QUERIES_ENABLED[name], "--format", "json", *parameters).rows
-    named = ask("query", name, "--format", "json", *parameters).rows
+    rows = finished.project.lorchestra("query", QUERIES_ENABLED[name], "--format", "json", *parameters).rows
 
-    assert written == named
-    expected: dict[str, Any] = {
-        "latest_runs": ["job.completed", "job.started"] * 2,
-        "job_history": ["job.completed", "job.started"] * 2,
-        "failed_jobs": [],
-        "latest_objects": MESSAGES,
-        "per_object_events": [{"per_object_events": 0}],
-    }
-    if name == "latest_objects":
-        assert len(written) == MESSAGES
-        assert all(isinstance(row["payload"], dict) for row in written)
-    elif name == "per_object_events":
-        assert written == expected[name]
-    else:
-        assert [row["event_type"] for row in written] == expected[name]
+    match name:
+        case "latest_runs" | "job_history":
+            assert [row["event_type"] for row in rows] == ["job.completed", "job.started"] * 2
+        case "failed_jobs":
+            assert rows == []
+        case "latest_objects":
+            assert len(rows) == MESSAGES
+            assert all(isinstance(row["payload"], dict) for row in rows)
+        case _:
+            assert rows == [{"per_object_events": 0}]
     if name == "job_history":
-        assert {row["job_name"] for row in written} == {JOB}
-        assert all(float(row["duration"]) > 0 for row in written if row["event_type"] == "job.completed")
+        assert {row["job_name"] for row in rows} == {JOB}
+        assert all(float(row["duration"]) > 0 for row in rows if row["event_type"] == "job.completed")
 
 
 def test_runs_shows_both_runs(finished: Finished) -> None:

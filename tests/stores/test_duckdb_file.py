@@ -189,9 +189,10 @@ def use(store: Store) -> list[StoreUnavailableError | StoreSchemaError]:
 @pytest.mark.parametrize("content", [b"", b"x", b"{}\n" * 5000], ids=["empty", "one byte", "JSON"])
 def test_a_file_of_something_else_is_left_alone(open_file: OpenFile, tmp_path: Path, content: bytes) -> None:
     """A file that is no DuckDB file is an error that says so, and is not written to."""
-    path = tmp_path / "other.duckdb"
+    # The name has "lock" in it: it must not be taken for a file that is busy.
+    path = tmp_path / "clock.duckdb"
     path.write_bytes(content)
-    for error in use(open_file("other.duckdb")):
+    for error in use(open_file("clock.duckdb")):
         assert "not a valid DuckDB database file" in str(error)
     assert path.read_bytes() == content
 
