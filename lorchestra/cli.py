@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lorchestra.runs import RunLog
 
 FORMATS = ("table", "json", "csv")
+#: A table is read by a person; whoever wants all rows takes JSON or CSV.
+TABLE_ROWS = 100
 _BEAT_SECONDS = 5.0
 
 
@@ -296,16 +298,27 @@ def show_job(job: str, *, as_json: bool, settings: "Settings") -> None:
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
 )
+@click.option(
+    "--max-rows",
+    type=click.IntRange(min=0),
+    help=f"At most so many; {TABLE_ROWS} for a table, all for JSON and CSV.",
+)
 @with_settings
-def query(name_or_sql: str, *, parameters: tuple[str, ...], form: str, settings: "Settings") -> None:
+def query(
+    name_or_sql: str, *, parameters: tuple[str, ...], form: str, max_rows: int | None, settings: "Settings"
+) -> None:
     """Run a named query, or one GoogleSQL SELECT ("-" reads it from standard input)."""
     from lorchestra.history import query_text, typed_parameters
     from lorchestra.terminal import print_rows, rows_of
 
     store = settled_store(settings)
     text = text_of_stdin() if name_or_sql == "-" else name_or_sql
-    result = store.query(query_text(text, store.tables), typed_parameters(parameters))
-    print_rows(result.schema.names, rows_of(result), form=form)
+    rows_wanted = TABLE_ROWS if max_rows is None and form == "table" else max_rows
+    one_more = None if rows_wanted is None else rows_wanted + 1
+    result = store.query(query_text(text, store.tables), typed_parameters(parameters), max_rows=one_more)
+    print_rows(result.schema.names, rows_of(result.slice(0, rows_wanted)), form=form)
+    if rows_wanted is not None and result.num_rows > rows_wanted:
+        say(f"These are the first {rows_wanted} rows; --max-rows gives more.")
 
 
 @main.command()

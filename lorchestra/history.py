@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from lorchestra.errors import ArgumentError, UsageError
+from lorchestra.errors import ArgumentError, StoreSchemaError, UsageError
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, named_query, query_names
 from lorchestra.stores.base import Store
@@ -38,9 +38,13 @@ EVENT_COLUMNS = (
 def list_runs(
     store: Store, *, job: str | None = None, state: str | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Rows of `job_runs`, newest first."""
+    """Rows of `job_runs`, newest first; none as long as there is no store."""
     parameters = {"job": job or "", "state": state or "", "limit": limit}
-    rows: list[dict[str, Any]] = store.query(internal_query("runs", store.tables), parameters).to_pylist()
+    try:
+        result = store.query(internal_query("runs", store.tables), parameters)
+    except StoreSchemaError:
+        return []
+    rows: list[dict[str, Any]] = result.to_pylist()
     return rows
 
 

@@ -40,8 +40,12 @@ class Store(Protocol):
         and its payload is replaced where it differs. Merging a batch again changes nothing but `last_seen`.
         """
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run one GoogleSQL SELECT. Columns of type JSON carry the Arrow extension type `arrow.json`.
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None
+    ) -> pa.Table:
+        """Run one GoogleSQL SELECT, and fetch its first `max_rows` rows or all.
+
+        Columns of type JSON carry the Arrow extension type `arrow.json`.
 
         Raises:
             QueryError: the statement is refused.

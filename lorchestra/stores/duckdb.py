@@ -50,6 +50,11 @@ def open_duckdb(url: str, *, tables: TableNames, busy_timeout_seconds: float) ->
             "store.url: a DuckDB store is a file",
             next_step='Write it as "duckdb:///lorchestra.duckdb" (relative) or "duckdb:////data/x.duckdb".',
         )
+    if Path(path).stem == tables.dataset:
+        raise ConfigError(
+            f"store.url: DuckDB cannot tell the file {tables.dataset} from the dataset of the same name",
+            next_step="Give the file another name, such as lorchestra.duckdb.",
+        )
     return DuckDBStore(Path(path), tables=tables, busy_timeout_seconds=busy_timeout_seconds)
 
 
@@ -130,7 +135,9 @@ class DuckDBStore:
         size = sum(map(len, batch.payloads))
         return self._write(merge, memory=max(_WRITE_MEMORY, size * _MEMORY_PER_BATCH_BYTE))
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None
+    ) -> pa.Table:
         """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
         translated = translate(sql, dialect="duckdb")
         if not self._file.exists():
@@ -138,7 +145,7 @@ class DuckDBStore:
         with self._file.open_for_reading() as connection:
             connection.execute("SET arrow_lossless_conversion = true")
             try:
-                return _select(connection, translated, dict(parameters or {}))
+                return _select(connection, translated, dict(parameters or {}), max_rows)
             except duckdb.CatalogException as error:
                 raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
             except (duckdb.BinderException, duckdb.ParserException) as error:
@@ -228,8 +235,16 @@ def _arrow(batch: StagedBatch) -> pa.Table:
     )
 
 
-def _select(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any]) -> pa.Table:
+def _select(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any], max_rows: int | None
+) -> pa.Table:
     relation = connection.sql(sql, params=parameters)
+    if len(set(relation.columns)) < len(relation.columns):
+        raise QueryError(
+            "query: two columns of the result have the same name", next_step="Name them with AS."
+        )
+    if max_rows is not None:
+        relation = relation.limit(max_rows)
     columns = [duckdb.ColumnExpression(name) for name in relation.columns]
     kinds = [str(kind) for kind in relation.types]
     if "HUGEINT" in kinds:
