@@ -34,11 +34,13 @@ benchmark: $(STAMP) ## speed against the raw engine
 clean: ## remove the virtual environment and what the demo left
 	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal
 
+# Where uv is there but cannot fetch (a proxy's certificate, say), pip may still.
 $(STAMP): pyproject.toml
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --allow-existing .venv && uv pip install --quiet --python $(BIN)/python --group dev -e .; \
-	else \
-	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
+	@if ! { command -v uv >/dev/null 2>&1 \
+	        && uv venv --quiet --allow-existing .venv \
+	        && uv pip install --quiet --python $(BIN)/python --group dev -e .; }; then \
+	  $(PYTHON) -m venv .venv \
+	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
 	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev -e .; \
 	fi
 	@touch $@

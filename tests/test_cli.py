@@ -420,3 +420,41 @@ def test_completion_prints_a_script_that_completes_jobs(ran: Project) -> None:
     }
     told = ran.lorchestra(env=completing).stdout
     assert sorted(line.partition(",")[2] for line in told.split()) == [JOB, "gone"]
+
+
+def test_before_the_first_run_there_are_no_runs(project: Project) -> None:
+    """An empty listing, not an error, and nothing is made by looking."""
+    assert project.lorchestra("runs", "--json").rows == []
+    assert not project.database.exists()
+
+
+def test_a_table_is_bounded_and_says_so(ran: Project) -> None:
+    """A table shows its first rows and how to get more; CSV and JSON have all unless told otherwise."""
+    numbers = "SELECT n FROM UNNEST(GENERATE_ARRAY(1, 150)) AS n ORDER BY n"
+
+    shown = ran.lorchestra("query", numbers)
+    assert len(shown.stdout.splitlines()) == 1 + 100
+    assert "--max-rows" in shown.stderr
+
+    assert len(ran.lorchestra("query", numbers, "--format", "json").rows) == 150
+    few = ran.lorchestra("query", numbers, "--format", "json", "--max-rows", "2")
+    assert few.rows == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("columns", ["60", "100", "140"])
+def test_a_table_on_a_terminal_keeps_its_first_column_whole(ran: Project, columns: str) -> None:
+    """`runs show` needs the whole run id, however narrow the terminal is; one line a row."""
+    script = f"stty cols {columns}; lorchestra runs"
+    said = subprocess.run(
+        ["script", "-qec", script, "/dev/null"],
+        cwd=ran.folder,
+        env=ran.environment({"TERM": "dumb", "COLUMNS": columns}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ids = [row["run_id"] for row in ran.lorchestra("runs", "--json").rows]
+    lines = said.splitlines()
+    assert len(lines) == 1 + len(ids)
+    assert [line.split()[0] for line in lines[1:]] == ids

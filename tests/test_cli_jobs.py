@@ -437,6 +437,18 @@ def test_gmail_run_does_nothing_while_the_store_is_locked(project: Project) -> N
     assert project.objects() == []
 
 
+def test_runs_that_reach_no_store_have_ids_of_their_own(project: Project) -> None:
+    """Three runs within a second, none of which can ask the store which ids are taken."""
+    project.database.write_bytes(b"junk")
+
+    for _ in range(3):
+        project.lorchestra("run", JOB, code=1)
+
+    ids = [event["correlation_id"] for event in project.waiting()]
+    assert len(ids) == 6
+    assert len(set(ids)) == 3
+
+
 def test_an_end_that_the_locked_store_cannot_take_waits_in_the_outbox(project: Project) -> None:
     (project.folder / "lorchestra.toml").write_text("[store]\nbusy_timeout_seconds = 0.2\n")
     process = project.start("run", "outlives_a_hangup")

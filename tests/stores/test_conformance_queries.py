@@ -352,3 +352,20 @@ def test_payloads_come_as_json_text(bench: Bench) -> None:
     bench.upsert([{"id": "1", "n": None}])
     [row] = bench.rows("SELECT payload FROM `events_dev.raw_objects`")
     assert json.loads(row["payload"]) == {"id": "1", "n": None}
+
+
+def test_only_the_rows_asked_for_are_fetched(bench: Bench) -> None:
+    """`max_rows` bounds the result, in the order of the query."""
+    bench.store.create_tables()
+    numbers = "SELECT n FROM UNNEST(GENERATE_ARRAY(1, 1000)) AS n ORDER BY n DESC"
+
+    assert bench.store.query(numbers, max_rows=2).to_pylist() == [{"n": 1000}, {"n": 999}]
+    assert bench.store.query(numbers, max_rows=0).num_rows == 0
+    assert bench.store.query(numbers).num_rows == 1000
+
+
+def test_two_columns_of_one_name_are_refused(bench: Bench) -> None:
+    """One of them would be lost in a row that is a JSON object."""
+    bench.store.create_tables()
+    with pytest.raises(QueryError, match="same name"):
+        bench.store.query("SELECT 1 AS a, 2 AS a")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from lorchestra.errors import (
     StoreSchemaError,
     StoreUnavailableError,
 )
+from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store, open_store
@@ -451,3 +453,33 @@ def test_memory_does_not_grow_with_what_is_loaded(tmp_path: Path) -> None:
     assert inserted == 40_000
     assert size > 200_000_000
     assert peak < 500_000_000
+
+
+def test_a_file_named_like_the_dataset_is_refused(open_file: OpenFile, tmp_path: Path) -> None:
+    """DuckDB would take the dataset for the file; the error says what to do instead."""
+    with pytest.raises(ConfigError, match="same name") as raised:
+        open_store(f"duckdb:///{tmp_path}/events_dev.duckdb")
+    assert "another name" in (raised.value.next_step or "")
+
+
+def test_only_its_owner_may_read_the_file(duckdb_store: Store, tmp_path: Path) -> None:
+    """It holds mail."""
+    duckdb_store.create_tables()
+    [file] = tmp_path.glob("*.duckdb")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_an_object_larger_than_the_usual_memory_is_merged(duckdb_store: Store) -> None:
+    """A mail of 60 MB is one row like any other."""
+    huge = [{"id": "huge", "raw": "QUJD" * (15 * 1024 * 1024)}]
+
+    for expected in ((1, 0), (0, 1)):
+        result = upsert_objects(
+            objects=huge,
+            source_system="mbox--huge",
+            object_type="email",
+            correlation_id="huge-20251124143000",
+            idem_key_fn=gmail_idem_key("mbox--huge"),
+            bq_client=duckdb_store,
+        )
+        assert (result.inserted, result.unchanged) == expected
