@@ -46,7 +46,8 @@ class StagedBatch:
     """Objects of one source and type on their way into `raw_objects`, columns in step.
 
     Keys are unique within a batch: duplicates are resolved (the last wins) before any store sees them.
-    Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects.
+    Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects; their hashes
+    are BLAKE2b of 16 bytes.
     """
 
     source_system: str
@@ -58,6 +59,7 @@ class StagedBatch:
     idem_keys: Sequence[str]
     external_ids: Sequence[str | None]
     payloads: Sequence[bytes]
+    payload_hashes: Sequence[bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

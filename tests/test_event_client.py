@@ -161,7 +161,7 @@ def test_batch_size_is_respected(duckdb_store: Store, batch_size: int, batches: 
 
 
 def test_nothing_is_materialised(duckdb_store: Store) -> None:
-    """A batch is stored before the next object is asked for."""
+    """A batch is stored before the objects of the batch after the next are asked for."""
     stored: list[int] = []
     duckdb_store.create_tables()
 
@@ -174,7 +174,10 @@ def test_nothing_is_materialised(duckdb_store: Store) -> None:
 
     upsert(duckdb_store, source(), batch_size=4)
 
-    assert stored == [0, 4, 8]
+    assert len(stored) == 3
+    assert stored[0] == 0
+    assert stored[1] in (0, 4)
+    assert stored[2] in (4, 8)
 
 
 def test_objects_of_an_endless_source_arrive(duckdb_store: Store) -> None:

@@ -37,7 +37,8 @@ class Store(Protocol):
         """Merge one batch into `raw_objects`, all or nothing.
 
         A new key is inserted with `first_seen = last_seen = seen_at`; a known key gets `last_seen = seen_at`,
-        and its payload is replaced where it differs. Merging a batch again changes nothing but `last_seen`.
+        and its payload is replaced where it differs. Merging a batch again changes nothing but `last_seen`,
+        so a batch may be merged again after an error, even one that came after the batch was stored.
         """
 
     def query(

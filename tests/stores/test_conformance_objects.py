@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ def mail(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def staged(objects: dict[str, Any], *, seen_at: datetime = T0, object_type: str = "email") -> StagedBatch:
+    payloads = [json.dumps(payload, sort_keys=True).encode() for payload in objects.values()]
     return StagedBatch(
         source_system=SOURCE,
         object_type=object_type,
@@ -45,7 +47,8 @@ def staged(objects: dict[str, Any], *, seen_at: datetime = T0, object_type: str 
         seen_at=seen_at,
         idem_keys=list(objects),
         external_ids=[None] * len(objects),
-        payloads=[json.dumps(payload, sort_keys=True).encode() for payload in objects.values()],
+        payloads=payloads,
+        payload_hashes=[blake2b(payload, digest_size=16).digest() for payload in payloads],
     )
 
 
@@ -234,7 +237,7 @@ def test_nothing_to_merge_is_no_error(bench: Bench) -> None:
 
 
 def test_never_more_than_one_batch_ahead(bench: Bench) -> None:
-    """When the next batch's first object is asked for, every object before it is already stored."""
+    """While one batch is merged the next is collected; when that is full, the one before it is stored."""
     bench.store.create_tables()
     stored_when_pulled: list[int] = []
 
@@ -245,7 +248,9 @@ def test_never_more_than_one_batch_ahead(bench: Bench) -> None:
 
     result = bench.upsert(source(), batch_size=5)
 
-    assert stored_when_pulled == [0] * 5 + [5] * 5 + [10] * 2
+    for pulled, stored in enumerate(stored_when_pulled):
+        assert stored >= max(0, pulled - pulled % 5 - 5)
+        assert stored <= pulled
     assert result.batches == 3
     assert bench.count("raw_objects") == 12
 

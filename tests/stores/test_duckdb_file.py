@@ -399,9 +399,11 @@ def test_a_full_disk_keeps_what_was_stored(open_file: OpenFile, tmp_path: Path, 
     assert reported < 400
     store = open_file()
     expected = SHARED + reported * (100 - SHARED) if reported else 0
-    assert (count(store) if reported else 0) == expected
+    kept = count(store) if reported else 0
+    # The disk may have filled up just after the last batch was safe: it is there, whole, and will be known.
+    assert kept in (expected, expected + 100 - SHARED)
     assert upsert(store, ["next"]).inserted == 1
-    assert count(store) == expected + 1
+    assert count(store) == kept + 1
 
 
 # Size

@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -40,9 +42,12 @@ def upsert_objects(
     """Merge objects into `raw_objects`, one row per idempotency key.
 
     A new key is inserted; a known key gets a new `last_seen`, and its payload is replaced where it differs.
-    Of two objects with one key the later wins. `objects` is consumed lazily and once; memory is bounded by a
-    batch, which closes at `batch_size` objects, at 16 MiB of JSON or after 20 seconds, and is merged as a
-    whole. `last_seen` is one timestamp for the whole call, given back as `seen_at`.
+    Of two objects with one key the later wins. `last_seen` is one timestamp for the whole call, given back as
+    `seen_at`.
+
+    `objects` is consumed lazily and once, in the caller's thread. A batch closes at `batch_size` objects, at
+    16 MiB of JSON or after 20 seconds, and is merged as a whole. Memory is bounded by two batches: one that
+    is merged, and one that is collected meanwhile.
 
     Raises:
         ArgumentError: an argument is bad; the message begins with its name. Nothing was written.
@@ -162,9 +167,8 @@ def merge_in_batches(
     store: Store,
     target: Target,
     batch_size: int = DEFAULT_BATCH_SIZE,
-    on_batch: Callable[[MergeCounts], None] | None = None,
 ) -> UpsertResult:
-    """Merge keys and JSON texts, batch by batch; `on_batch` hears of each merge when it is done.
+    """Merge keys and JSON texts batch by batch; while one batch is merged, the next is collected.
 
     Raises:
         ArgumentError: `batch_size` is no positive integer.
@@ -172,17 +176,22 @@ def merge_in_batches(
     """
     if type(batch_size) is not int or batch_size < 1:
         raise ArgumentError("batch_size: must be a positive integer")
-    records = inserted = updated = unchanged = batches = size = 0
-    for batch in _batches(entries, batch_size):
-        records += batch.records
-        size += batch.bytes
-        counts = store.merge(_staged(batch, target, index=batches))
-        batches += 1
-        inserted += counts.inserted
-        updated += counts.updated
-        unchanged += counts.unchanged
-        if on_batch is not None:
-            on_batch(counts)
+    records = size = batches = 0
+    merged: list[MergeCounts] = []
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="merge") as merger:
+        merging: Future[MergeCounts] | None = None
+        for batch in _batches(entries, batch_size):
+            records += batch.records
+            size += batch.bytes
+            if merging is not None:
+                merged.append(merging.result())
+            merging = merger.submit(store.merge, _staged(batch, target, index=batches))
+            batches += 1
+        if merging is not None:
+            merged.append(merging.result())
+    inserted = sum(counts.inserted for counts in merged)
+    updated = sum(counts.updated for counts in merged)
+    unchanged = sum(counts.unchanged for counts in merged)
     return UpsertResult(
         records=records,
         inserted=inserted,
@@ -197,17 +206,20 @@ def merge_in_batches(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Batch:
-    payloads: dict[str, bytes]
+    #: Payload and its hash by key; the last of equal keys is the one that is left.
+    payloads: dict[str, tuple[bytes, bytes]]
     records: int
     bytes: int
 
 
 def _batches(entries: Iterable[tuple[str, bytes]], batch_size: int) -> Iterator[_Batch]:
-    payloads: dict[str, bytes] = {}
+    payloads: dict[str, tuple[bytes, bytes]] = {}
     records = size = 0
     closes_at = time.monotonic() + BATCH_SECONDS
     for key, payload in entries:
-        payloads[key] = payload
+        # Hashed here and not in the store: hashing lets go of the interpreter for a moment, and so lets the
+        # merge of the batch before go on beside this loop.
+        payloads[key] = (payload, blake2b(payload, digest_size=16).digest())
         records += 1
         size += len(payload)
         if records >= batch_size or size >= BATCH_BYTES or time.monotonic() >= closes_at:
@@ -232,5 +244,6 @@ def _staged(batch: _Batch, target: Target, *, index: int) -> StagedBatch:
             external_id(key, source_system=target.source_system, object_type=target.object_type)
             for key in keys
         ],
-        payloads=list(batch.payloads.values()),
+        payloads=[payload for payload, _ in batch.payloads.values()],
+        payload_hashes=[digest for _, digest in batch.payloads.values()],
     )
