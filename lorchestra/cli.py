@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lorchestra.cli_base import (
-    Commands,
-    job_names,
-    opened_store,
-    say,
-    settled_store,
-    tell,
-    text_of_stdin,
-    with_settings,
-)
+from lorchestra.cli_base import Commands, job_names, opened_store, say, tell, with_settings
+from lorchestra.cli_read import jobs, query, runs
 from lorchestra.errors import LorchestraError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -31,9 +23,6 @@ if TYPE_CHECKING:
     from lorchestra.run_lock import RunMarker
     from lorchestra.runs import RunLog
 
-FORMATS = ("table", "json", "csv")
-#: A table is read by a person; whoever wants all rows takes JSON or CSV.
-TABLE_ROWS = 100
 _BEAT_SECONDS = 5.0
 
 
@@ -41,6 +30,11 @@ _BEAT_SECONDS = 5.0
 @click.version_option(package_name="lorchestra", prog_name="lorchestra")
 def main() -> None:
     """Mail, CRM and payments into tables you own, with an account of every run."""
+
+
+main.add_command(runs)
+main.add_command(jobs)
+main.add_command(query)
 
 
 @main.command()
@@ -213,112 +207,6 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
     result = _watched(function, context, None)
     counts = result.counts if result is not None else {}
     return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
-
-
-@main.group(invoke_without_command=True)
-@click.option("--job", metavar="NAME", help="Only runs of this job.")
-@click.option(
-    "--status", type=click.Choice(["running", "succeeded", "failed"]), help="Only runs in this state."
-)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
-@with_settings
-def runs(*, job: str | None, status: str | None, limit: int, as_json: bool, settings: "Settings") -> None:
-    """Show runs, newest first."""
-    from lorchestra.history import RUN_TITLES, list_runs
-    from lorchestra.terminal import print_rows
-
-    rows = list_runs(settled_store(settings), job=job, state=status, limit=limit)
-    if as_json:
-        print_rows(list(rows[0]) if rows else [], rows, form="json")
-    else:
-        print_rows(list(RUN_TITLES), rows, form="table", titles=RUN_TITLES)
-
-
-@runs.command("show")
-@click.argument("run_id")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
-@with_settings
-def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
-    """Show the events of one run, oldest first."""
-    from lorchestra.history import EVENT_COLUMNS, show_run
-    from lorchestra.terminal import print_rows
-
-    events = show_run(settled_store(settings), run_id)
-    print_rows(list(events[0]) if as_json else EVENT_COLUMNS, events, form="json" if as_json else "table")
-
-
-@main.group()
-def jobs() -> None:
-    """Show what can be run."""
-
-
-@jobs.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
-@with_settings
-def list_jobs(*, as_json: bool, settings: "Settings") -> None:
-    """List the jobs of lorchestra.toml and of installed packages."""
-    from lorchestra.jobs.registry import all_jobs
-    from lorchestra.terminal import print_rows
-
-    columns = ("name", "package_name", "source", "source_system", "object_type", "description")
-    rows = [job.row() for job in all_jobs(settings)]
-    print_rows(columns, rows, form="json" if as_json else "table")
-
-
-@jobs.command("show")
-@click.argument("job", shell_complete=job_names)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of one object.")
-@with_settings
-def show_job(job: str, *, as_json: bool, settings: "Settings") -> None:
-    """Show one job's settings, secrets masked, and check them."""
-    from lorchestra.jobs.registry import find_job, job_function
-    from lorchestra.terminal import print_rows
-
-    found = find_job(job, settings)
-    job_function(found, settings)
-    row = {**found.row(), "options": found.shown_options()}
-    if as_json:
-        print_rows(list(row), [row], form="json")
-    else:
-        print_rows(
-            ("key", "value"), [{"key": key, "value": value} for key, value in row.items()], form="table"
-        )
-
-
-@main.command()
-@click.argument("name_or_sql")
-@click.option(
-    "--param",
-    "parameters",
-    multiple=True,
-    metavar="NAME[:TYPE]=VALUE",
-    help="Value of @NAME; TYPE is STRING, INT64, FLOAT64, BOOL, DATE or TIMESTAMP.",
-)
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
-)
-@click.option(
-    "--max-rows",
-    type=click.IntRange(min=0),
-    help=f"At most so many; {TABLE_ROWS} for a table, all for JSON and CSV.",
-)
-@with_settings
-def query(
-    name_or_sql: str, *, parameters: tuple[str, ...], form: str, max_rows: int | None, settings: "Settings"
-) -> None:
-    """Run a named query, or one GoogleSQL SELECT ("-" reads it from standard input)."""
-    from lorchestra.history import query_text, typed_parameters
-    from lorchestra.terminal import print_rows, rows_of
-
-    store = settled_store(settings)
-    text = text_of_stdin() if name_or_sql == "-" else name_or_sql
-    rows_wanted = TABLE_ROWS if max_rows is None and form == "table" else max_rows
-    one_more = None if rows_wanted is None else rows_wanted + 1
-    result = store.query(query_text(text, store.tables), typed_parameters(parameters), max_rows=one_more)
-    print_rows(result.schema.names, rows_of(result.slice(0, rows_wanted)), form=form)
-    if rows_wanted is not None and result.num_rows > rows_wanted:
-        say(f"These are the first {rows_wanted} rows; --max-rows gives more.")
 
 
 @main.command()
