@@ -361,6 +361,7 @@ def test_mistakes_in_the_configuration_are_named_by_file_line_and_key(project: P
         ('[store]\nbusy_timeout_seconds = "a"\n', "line 2, store.busy_timeout_seconds: must be a number"),
         ("[store\n", "lorchestra.toml, line 1: not valid TOML"),
         ("[jobs.x]\npath = 1\n", "lorchestra.toml, line 1, jobs.x.source: needs a source"),
+        ('[jobs.x]\nsorce = "mbox"\n', 'line 2, jobs.x.sorce: unknown key; did you mean "source"?'),
         ('[jobs."a b"]\nsource = "mbox"\n', "a job's name must be letters, digits"),
     ):
         config.write_text(text)

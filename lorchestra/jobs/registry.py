@@ -92,6 +92,9 @@ def find_job(name: str, settings: Settings) -> Job:
         )
     job = found[0]
     if job.entry_point is None and job.settings.source is None:
+        for key in difflib.get_close_matches("source", job.settings.options, n=1):
+            place = settings.where("jobs", job.name, key)
+            raise ConfigError(f"{place}: {unknown_key(key, JobSettings.model_fields)}")
         raise ConfigError(
             f"{settings.where('jobs', job.name, 'source')}: needs a source, and no installed package "
             f"brings a job of this name"
