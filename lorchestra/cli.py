@@ -15,7 +15,7 @@ import click
 
 from lorchestra.cli_base import Commands, job_names, opened_store, say, tell, with_settings
 from lorchestra.cli_read import jobs, query, runs
-from lorchestra.errors import LorchestraError, StoreError, UsageError
+from lorchestra.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
@@ -155,7 +155,7 @@ def _finished(
     """The job's work, and the event of its end."""
     from lorchestra.interruption import ignore_signals
     from lorchestra.jobs.context import JobResult
-    from lorchestra.jobs.failure import describe, error_code
+    from lorchestra.jobs.failure import error_code, explained
     from lorchestra.spool import rejects_path
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
@@ -168,7 +168,7 @@ def _finished(
         if show_traceback:
             say("".join(traceback.format_exception(error)))
         # Told first: when nothing can be written any more, this is still seen.
-        tell(error if isinstance(error, LorchestraError) else LorchestraError(describe(error)))
+        tell(explained(error, context.job_name))
         delivered = log.failed(error)
         outcome["state"] = "failed"
         outcome["error_code"] = error_code(error)

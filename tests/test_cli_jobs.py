@@ -280,6 +280,7 @@ def test_a_signal_ends_the_run_and_its_account(project: Project, job: str, numbe
 
     assert code == 1
     assert "interrupted" in words
+    assert f"`lorchestra run {job}` goes on" in words
     started, failed = project.events()
     assert (started["event_type"], failed["event_type"]) == ("job.started", "job.failed")
     assert failed["payload"]["error_code"] == "run.interrupted"

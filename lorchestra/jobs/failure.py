@@ -17,6 +17,17 @@ def describe(error: BaseException) -> str:
     return f"The job raised {type(error).__name__} in {stack_hint(error)}."
 
 
+def explained(error: BaseException, job_name: str) -> LorchestraError:
+    """The error as one that can be told at the terminal, with the next command to type."""
+    if isinstance(error, LorchestraError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        step = f"What was read until then is kept; `lorchestra run {job_name}` goes on."
+    else:
+        step = f"`lorchestra run {job_name} --traceback` shows more; it may show data."
+    return LorchestraError(describe(error), next_step=step)
+
+
 def error_code(error: BaseException) -> str:
     """The stable code of what ended a run; the `code` of other people's errors may be anything."""
     if isinstance(error, LorchestraError):
