@@ -29,6 +29,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _USER_INFO = re.compile(r"://(?:[^/?#\s]*@|[^/?#\s@]*:(?!\d+[/?#])\S*@)")
 # The lookbehind keeps the search linear in the length of the text.
 _ASSIGNMENT = re.compile(r"""(?<![\w.%-])([\w.%-]+)=("[^"]*"[^&\s]*|'[^']*'[^&\s]*|[^&\s]+)""")
+# A mail address: a path or an account name may hold one.
+_ADDRESS = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _INT_MIN = -(2**63)
 _INT_MAX = 2**64 - 1
 
@@ -37,9 +39,9 @@ def redact(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A deep copy that can be shown and always be written as JSON.
 
     The value of a key that names a secret becomes `***`, whatever it holds (None stays None: "not set" is no
-    secret). In every other string, the user information of URLs and `name=value` pairs whose name names a
-    secret are masked. Dates become ISO 8601, paths strings, tuples lists. A value of any other type becomes
-    the name of its type in angle brackets: its `str` is unknown here and may tell anything.
+    secret). In every other string, the user information of URLs, `name=value` pairs whose name names a
+    secret, and mail addresses are masked. Dates become ISO 8601, paths strings, tuples lists. A value of any
+    other type becomes the name of its type in angle brackets: its `str` is unknown here and may tell anything.
     """
     return {
         redact_text(str(key)): MASK if value is not None and names_a_secret(str(key)) else _redacted(value)
@@ -48,11 +50,13 @@ def redact(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def redact_text(text: str) -> str:
-    """The text with credentials in URLs and secret `name=value` pairs masked."""
+    """The text with credentials in URLs, secret `name=value` pairs and mail addresses masked."""
     if "://" in text and "@" in text:
         text = _USER_INFO.sub(f"://{MASK}@", text)
     if "=" in text:
         text = _ASSIGNMENT.sub(_masked_assignment, text)
+    if "@" in text:
+        text = _ADDRESS.sub(MASK, text)
     # Undecodable bytes of a command line arrive as lone surrogates, which JSON cannot carry.
     return text.encode(errors="backslashreplace").decode()
 

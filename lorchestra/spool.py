@@ -155,11 +155,6 @@ class RejectFile:
         self.path = rejects_path(root, run_id)
         self.reasons: dict[str, int] = {}
 
-    @property
-    def count(self) -> int:
-        """How many were rejected so far."""
-        return sum(self.reasons.values())
-
     def add(self, *, reason: str, position: str, record: Any = None) -> None:
         """Keep one record.
 

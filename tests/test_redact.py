@@ -67,7 +67,7 @@ def test_an_unset_secret_is_seen_to_be_unset() -> None:
         ("https://host:443/path/@handle", "https://host:443/path/@handle"),
         ("https://host/path/@handle", "https://host/path/@handle"),
         ("duckdb:///a/b.duckdb", "duckdb:///a/b.duckdb"),
-        ("someone@example.org", "someone@example.org"),
+        ("someone@example.org", "***"),
         ("bigquery://project/dataset?location=EU", "bigquery://project/dataset?location=EU"),
         ("a=b c==d ==", "a=b c==d =="),
     ],
@@ -167,3 +167,16 @@ def test_masking_twice_changes_nothing(parameters: dict[str, Any]) -> None:
 
     assert redact(once) == once
     json.dumps(once, allow_nan=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mail/jane.doe+x@example.co.uk.mbox", "mail/***"),
+        ("Takeout of jane@example.com, 2025", "Takeout of ***, 2025"),
+        ("user@localhost", "user@localhost"),
+        ("examples/mail/takeout.mbox", "examples/mail/takeout.mbox"),
+    ],
+)
+def test_a_mail_address_is_not_shown(text: str, shown: str) -> None:
+    assert redact({"path": [text]}) == {"path": [shown]}

@@ -24,7 +24,6 @@ class JobProgress:
     """How far a job has come; `bytes_total` is None where the source cannot know it."""
 
     records: int = 0
-    merged: int = 0
     bytes_done: int = 0
     bytes_total: int | None = None
 

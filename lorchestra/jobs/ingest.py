@@ -177,7 +177,6 @@ class _Ingestion:
         self.context.report(
             JobProgress(
                 records=self.counts["records_extracted"],
-                merged=sum(self.counts[name] for name in ("inserted", "updated", "unchanged", "duplicates")),
                 bytes_done=progress.bytes_done,
                 bytes_total=progress.bytes_total,
             )
