@@ -41,7 +41,7 @@ def redact(parameters: Mapping[str, Any]) -> dict[str, Any]:
     The value of a key that names a secret becomes `***`, whatever it holds (None stays None: "not set" is no
     secret). In every other string, the user information of URLs, `name=value` pairs whose name names a
     secret, and mail addresses are masked. Dates become ISO 8601, paths strings, tuples lists. A value of any
-    other type becomes the name of its type in angle brackets: its `str` is unknown here and may tell anything.
+    other type becomes the name of its type in angle brackets: its `str` may tell anything.
     """
     return {
         redact_text(str(key)): MASK if value is not None and names_a_secret(str(key)) else _redacted(value)
