@@ -7,7 +7,7 @@ a secret.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from lorchestra.config_file import Position, broken_rules, read_config_file, read_text, unknown_key
 from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
 from lorchestra.errors import ConfigError
+from lorchestra.model import TableNames
+from lorchestra.store_url import anchored, dataset_in, is_bigquery, parse_bigquery_url
 
 __all__ = [
     "CONFIG_NAME",
@@ -33,6 +35,7 @@ __all__ = [
     "StoreSettings",
     "environment",
     "load_settings",
+    "tables_from_environment",
     "trace_id_from_environment",
     "unknown_key",
 ]
@@ -120,12 +123,16 @@ def load_settings(config: Path | None = None, *, overrides: Overrides | None = N
         file, position = read_config_file(path, name=_display(path, cwd))
     options = overrides or Overrides()
     process, dotenv = environment(), _dotenv_variables(base / ".env")
-    store = _anchored(file.store, base)
+    store = _with_dataset_of_its_url(file.store, position)
+    store = _anchored(store, base)
     for variable, key in STORE_VARIABLES.items():
         # An empty variable of the process hides that of .env, and then counts as unset.
         if value := process.get(variable, dotenv.get(variable)):
             folder, origin = (cwd, variable) if variable in process else (base, f".env, {variable}")
             store = _anchored(_replaced(store, key, value, origin), folder)
+    variable = "GOOGLE_APPLICATION_CREDENTIALS"
+    if variable in dotenv and variable not in process:
+        store = _with_key_file(store, base / dotenv[variable])
     for key, option in _STORE_OPTIONS:
         if (given := getattr(options, option)) is not None:
             store = _anchored(_replaced(store, key, given, f"--{option.replace('_', '-')}"), cwd)
@@ -143,6 +150,24 @@ def load_settings(config: Path | None = None, *, overrides: Overrides | None = N
 def environment() -> dict[str, str]:
     """A copy of the environment of the process, without what `.env` adds to it in `Settings.environment`."""
     return dict(os.environ)  # noqa: TID251 - this is the one place where the environment is read
+
+
+def tables_from_environment() -> TableNames:
+    """The tables that the environment names, for callers without a configuration."""
+    process = environment()
+    given = {
+        field: process[variable]
+        for variable, field in (
+            ("EVENTS_BQ_DATASET", "dataset"),
+            ("EVENT_LOG_TABLE", "event_log"),
+            ("RAW_OBJECTS_TABLE", "raw_objects"),
+        )
+        if process.get(variable)
+    }
+    for field, name in given.items():
+        if not (name.isascii() and name.isidentifier()):
+            raise ConfigError(f"{field}: must be letters, digits and '_', not beginning with a digit")
+    return TableNames(**given)
 
 
 def trace_id_from_environment(environment: Mapping[str, str]) -> str | None:
@@ -167,16 +192,50 @@ def _spool_settings(spool: SpoolSettings, options: Overrides, *, base: Path, cwd
     return spool.model_copy(update={"path": _absolute(str(spool.path), folder)})
 
 
+def _with_dataset_of_its_url(store: StoreSettings, position: Position) -> StoreSettings:
+    """The store of a file, whose dataset may stand in the URL or beside it."""
+    named = dataset_in(store.url)
+    if named is None:
+        return store
+    if "dataset" in store.model_fields_set and store.dataset != named:
+        raise ConfigError(
+            f"{position.where(('store', 'dataset'))}: is another than the dataset in store.url",
+            next_step="Name the dataset in one of the two places only.",
+        )
+    return store.model_copy(update={"dataset": named, "url": _without_dataset(store.url)})
+
+
+def _without_dataset(url: str) -> str:
+    return str(replace(parse_bigquery_url(url), dataset=None))
+
+
+def _with_key_file(store: StoreSettings, path: Path) -> StoreSettings:
+    """What Google's libraries would take from the environment, taken from `.env`."""
+    if not is_bigquery(store.url):
+        return store
+    target = parse_bigquery_url(store.url)
+    if target.credentials is not None:
+        return store
+    return store.model_copy(update={"url": str(replace(target, credentials=str(path)))})
+
+
 def _replaced(table: TableT, key: str, value: object, origin: str) -> TableT:
+    changed = {key: value}
+    if isinstance(table, StoreSettings) and key == "url" and isinstance(value, str):
+        # A URL that names a dataset means it.
+        if (named := dataset_in(value)) is not None:
+            changed = {"url": _without_dataset(value), "dataset": named}
     try:
-        return type(table).model_validate({**table.model_dump(), key: value})
+        return type(table).model_validate({**table.model_dump(), **changed})
     except ValidationError as error:
         rule = broken_rules(error)[(key,)]
     raise ConfigError(f"{origin}: {rule}", next_step=f"Correct {origin} and run the command again.")
 
 
 def _anchored(store: StoreSettings, folder: Path) -> StoreSettings:
-    """The store with the path of its DuckDB file made absolute; every other URL as it is."""
+    """The store with the paths in its URL made absolute."""
+    if is_bigquery(store.url):
+        return store.model_copy(update={"url": anchored(store.url, folder)})
     match = _DUCKDB_FILE.fullmatch(store.url)
     if match is None:
         return store

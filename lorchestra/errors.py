@@ -17,6 +17,9 @@
     │   ├── StoreBusyError           retryable
     │   ├── StoreSchemaError  the tables are not what this version needs
     │   ├── StoreUnavailableError    retryable
+    │   ├── StoreLoginError
+    │   ├── StoreAccessError
+    │   ├── StoreQuotaError          retryable
     │   └── QueryError        exit 2: the user's own SQL is refused
     └── RunError              a run could not begin or was cut short
         ├── AlreadyRunningError
@@ -129,7 +132,7 @@ class StoreError(LorchestraError):
 
 
 class StoreBusyError(StoreError):
-    """Another process kept the store's file longer than we wait."""
+    """Another process kept the store longer than we wait."""
 
     code = "store.busy"
     retryable = True
@@ -145,6 +148,25 @@ class StoreUnavailableError(StoreError):
     """The store cannot be opened or written: no such place, no rights, no space."""
 
     code = "store.unavailable"
+    retryable = True
+
+
+class StoreLoginError(StoreError):
+    """The store's service was given no credentials, or refused them."""
+
+    code = "store.login"
+
+
+class StoreAccessError(StoreError):
+    """The store's service knows who asks, and that this is not permitted."""
+
+    code = "store.access"
+
+
+class StoreQuotaError(StoreError):
+    """A quota of the store's service is used up for now."""
+
+    code = "store.quota"
     retryable = True
 
 

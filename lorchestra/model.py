@@ -4,7 +4,7 @@ Nothing here reads, writes or knows a vendor.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -46,6 +46,7 @@ class StagedBatch:
     """Objects of one source and type on their way into `raw_objects`, columns in step.
 
     Keys are unique within a batch: duplicates are resolved (the last wins) before any store sees them.
+    `index` counts the batches of a run, from 0.
     Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects; their hashes
     are BLAKE2b of 16 bytes.
     """
@@ -64,11 +65,15 @@ class StagedBatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeCounts:
-    """What one merge did. The three add up to the rows of the batch."""
+    """What one merge did. The three add up to the rows of the batch.
+
+    `usage` is what it took, where the store counts that: bytes, jobs, statements, calls.
+    """
 
     inserted: int
     updated: int
     unchanged: int
+    usage: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +81,8 @@ class UpsertResult:
     """What `upsert_objects` did.
 
     `records == inserted + updated + unchanged + duplicates`; `duplicates` are records that a later record
-    with the same key in the same batch replaced. `bytes` are those of the serialised objects.
+    with the same key in the same batch replaced. `bytes` are those of the serialised objects. `usage` adds up
+    what the merges took, where the store counts that.
     """
 
     records: int
@@ -87,6 +93,15 @@ class UpsertResult:
     batches: int
     bytes: int
     seen_at: datetime
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchBounds:
+    """When a batch closes, beside its number of objects: bytes of JSON, seconds since its first object."""
+
+    bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,9 +147,23 @@ class TableNames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One way in which a table is not what this version needs. `found` is None where nothing is there."""
+    """One way in which a table is not what this version needs. `found` is None where nothing is there.
+
+    `mend` is the statement that removes the difference without losing anything; None where there is none.
+    """
 
     table: str
     column: str | None
     expected: str
     found: str | None
+    mend: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that a store needs. `ok` is None where it could not be found out; `fix` is what to type."""
+
+    check: str
+    ok: bool | None
+    found: str
+    fix: str | None = None

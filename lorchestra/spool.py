@@ -19,12 +19,11 @@ from typing import IO, Any
 import orjson
 
 from lorchestra.errors import SpoolError
+from lorchestra.model import BatchBounds
 from lorchestra.redact import redact_text
 
-#: A segment is closed at whichever comes first: records, bytes, or seconds.
+#: A segment is closed at so many records, or earlier at the bounds of the store's batches.
 SEGMENT_RECORDS = 5000
-SEGMENT_BYTES = 16 * 1024 * 1024
-SEGMENT_SECONDS = 20.0
 
 _PART = ".part"
 _REASON_LENGTH = 100
@@ -48,17 +47,19 @@ class JobSpool:
             part.rename(part.with_suffix(""))
         return sorted(self._folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
 
-    def writer(self, run_id: str, *, source_system: str, object_type: str) -> "SegmentWriter":
+    def writer(
+        self, run_id: str, *, source_system: str, object_type: str, bounds: BatchBounds
+    ) -> "SegmentWriter":
         """A writer of this run's segments."""
-        return SegmentWriter(
-            self._folder, run_id, header={"source_system": source_system, "object_type": object_type}
-        )
+        header = {"source_system": source_system, "object_type": object_type}
+        return SegmentWriter(self._folder, run_id, header=header, bounds=bounds)
 
 
 class SegmentWriter:
     """Writes records into one segment after another."""
 
-    def __init__(self, folder: Path, run_id: str, *, header: dict[str, str]) -> None:
+    def __init__(self, folder: Path, run_id: str, *, header: dict[str, str], bounds: BatchBounds) -> None:
+        self._bounds = bounds
         self._folder = folder
         self._run_id = run_id
         self._header = orjson.dumps(header) + b"\n"
@@ -87,7 +88,7 @@ class SegmentWriter:
         """Whether the open segment should be closed and merged."""
         return self._file is not None and (
             self._records >= SEGMENT_RECORDS
-            or self._bytes >= SEGMENT_BYTES
+            or self._bytes >= self._bounds.bytes
             or time.monotonic() >= self._closes_at
         )
 
@@ -107,7 +108,7 @@ class SegmentWriter:
         make_private_folder(self._folder)
         self._number += 1
         self._records = self._bytes = 0
-        self._closes_at = time.monotonic() + SEGMENT_SECONDS
+        self._closes_at = time.monotonic() + self._bounds.seconds
         file = open_private(self._folder / f"{self._run_id}.{self._number:06d}.jsonl{_PART}", "wb")
         file.write(self._header)
         return file

@@ -6,6 +6,7 @@ the cursor is written when everything is merged.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class _Ingestion:
     resumes: bool
     started: float = field(default_factory=time.monotonic)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
+    usage: Counter[str] = field(default_factory=Counter)
     reported: float = 0.0
     previous_cursor: Cursor | None = None
 
@@ -104,7 +106,10 @@ class _Ingestion:
         window = self.context.window
         given_cursor = self.previous_cursor if window.since is None else None
         writer = self.spool.writer(
-            self.context.run_id, source_system=self.source_system, object_type=self.object_type
+            self.context.run_id,
+            source_system=self.source_system,
+            object_type=self.object_type,
+            bounds=self.context.store.batch_bounds,
         )
         read_to_its_end = True
         try:
@@ -155,6 +160,7 @@ class _Ingestion:
                 result = self._merge(segment, header)
                 for name in ("inserted", "updated", "unchanged", "duplicates", "batches", "bytes"):
                     self.counts[name] += getattr(result, name)
+                self.usage.update(result.usage)
                 if recovered:
                     self.counts["recovered"] += result.records
             segment.unlink()
@@ -166,6 +172,7 @@ class _Ingestion:
             target=self.context.target(
                 source_system=header["source_system"], object_type=header["object_type"]
             ),
+            first_index=self.counts["batches"],
         )
 
     def _report(self, *, always: bool = False) -> None:
@@ -213,6 +220,7 @@ class _Ingestion:
         window = self.context.window
         return {
             **self.counts,
+            **self.usage,
             "duration_seconds": round(time.monotonic() - self.started, 3),
             "date_filter": {
                 "since": window.since.isoformat() if window.since else None,

@@ -1,9 +1,13 @@
-"""Table definitions and views, one statement a file.
+"""Table definitions, migrations and views.
 
-A statement names its tables as `{event_log}`; the store that runs it fills in its own quoted names.
+The files right in `sql/` are GoogleSQL. Those that make and alter tables can be given to `bq query` as they
+are: they name the tables of the dataset `events_dev`. All others name their tables as `{event_log}`; the store
+that runs them fills in its own quoted names.
 """
 
 from importlib.resources import files
+
+from lorchestra.model import TableNames
 
 #: The columns of both tables: name, GoogleSQL type, nullable. The specification fixes them.
 EVENT_LOG_COLUMNS: tuple[tuple[str, str, bool], ...] = (
@@ -29,7 +33,22 @@ RAW_OBJECTS_COLUMNS: tuple[tuple[str, str, bool], ...] = (
     ("last_seen", "TIMESTAMP", False),
 )
 
+#: What makes a table that is missing.
+SETUP_COMMAND = "lorchestra setup"
+#: The names that the files use.
+DEFAULTS = TableNames()
+
 
 def setup_statement(name: str) -> str:
     """The text of `setup/sql/{name}.sql`, table names still to be filled in."""
     return (files("lorchestra.setup") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def googlesql_statements(name: str, tables: TableNames) -> list[str]:
+    """The statements of `setup/sql/{name}.sql`, on the tables of another dataset."""
+    text = setup_statement(name)
+    for table in ("event_log", "raw_objects"):
+        default = f"`{DEFAULTS.dataset}.{getattr(DEFAULTS, table)}`"
+        text = text.replace(default, f"`{tables.dataset}.{getattr(tables, table)}`")
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [statement.strip() for statement in "\n".join(lines).split(";") if statement.strip()]

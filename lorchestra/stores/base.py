@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from lorchestra.errors import ConfigError
-from lorchestra.model import Difference, Event, MergeCounts, StagedBatch, TableNames
+from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
+from lorchestra.store_url import dataset_in
 
 ENTRY_POINT_GROUP = "lorchestra.stores"
+DEFAULT_DATASET = TableNames().dataset
 
 
 @runtime_checkable
@@ -23,12 +25,20 @@ class Store(Protocol):
     """
 
     tables: TableNames
+    #: What is a good batch for this store.
+    batch_bounds: BatchBounds
 
     def create_tables(self) -> None:
         """Make the tables and views that are missing. What exists is never altered; repeating is free."""
 
     def check_tables(self) -> list[Difference]:
         """Compare the tables with what this version needs; an empty list means that they fit."""
+
+    def migrate(self) -> None:
+        """Bring an `event_log` of before to today's columns, its rows as they are; repeating is free.
+
+        What would lose something is not done, and of `raw_objects` nothing is changed, ever.
+        """
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Append events, all or none. An event whose event_id is already there is not added again."""
@@ -62,10 +72,49 @@ class Store(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class StagesTables(Protocol):
+    """**Capability:** a merge passes through tables that a killed process leaves behind."""
+
+    def drop_staged(self, run_id: str) -> None:
+        """Drop what this run left staged. Its process must be dead."""
+
+
+@runtime_checkable
+class CountsBytes(Protocol):
+    """**Capability:** what a query costs is known before it runs."""
+
+    def bytes_read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """How many bytes a query would read, at most. Asking is free.
+
+        Raises:
+            QueryError: the statement is refused.
+        """
+
+
+@runtime_checkable
+class TakesCopies(Protocol):
+    """**Capability:** rows of another store's `raw_objects` can be put in with the times they have there."""
+
+    def merge_copied(self, rows: pa.Table) -> int:
+        """Merge rows that have all seven columns, keys unique; how many were written.
+
+        A row that is seen later here stays as it is; `first_seen` becomes the earlier of both.
+        """
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """**Capability:** what is needed to work with the store can be checked, one thing after the other."""
+
+    def diagnose(self) -> list[Finding]:
+        """What is there and what is missing; nothing that lasts is written."""
+
+
 def open_store(
     url: str,
     *,
-    dataset: str = "events_dev",
+    dataset: str | None = None,
     event_log_table: str = "event_log",
     raw_objects_table: str = "raw_objects",
     busy_timeout_seconds: float = 30.0,
@@ -73,24 +122,45 @@ def open_store(
     """Open the store that the URL's scheme names: `duckdb:///file.duckdb` (four slashes: an absolute path).
 
     Stores are entry points of the group `lorchestra.stores`: callables that take the URL, the table names and
-    `busy_timeout_seconds`. Nothing is created by opening.
+    `busy_timeout_seconds`. Nothing is created by opening. `dataset` may stand in the URL of a BigQuery store,
+    and is `events_dev` where it stands nowhere.
 
     Raises:
         ConfigError: no installed package provides the scheme, or the URL or a table name is malformed.
     """
     scheme = _scheme(url)
+    named = dataset_in(url)
+    if named and dataset and named != dataset:
+        raise ConfigError(
+            "store.url: names another dataset than store.dataset",
+            next_step="Name it in one of the two places only.",
+        )
+    dataset = dataset or named or DEFAULT_DATASET
     tables = TableNames(dataset=dataset, event_log=event_log_table, raw_objects=raw_objects_table)
     for field in ("dataset", "event_log", "raw_objects"):
         _check_identifier(field, getattr(tables, field))
     _check_distinct(tables)
     for point in entry_points(group=ENTRY_POINT_GROUP, name=scheme):
-        store = point.load()(url, tables=tables, busy_timeout_seconds=busy_timeout_seconds)
+        try:
+            opener = point.load()
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("lorchestra"):
+                raise
+            raise _not_installed(scheme, error) from None
+        store = opener(url, tables=tables, busy_timeout_seconds=busy_timeout_seconds)
         if isinstance(store, Store):
             return store
     known = ", ".join(sorted({f"{point.name}://" for point in entry_points(group=ENTRY_POINT_GROUP)}))
     raise ConfigError(
         f"store.url: no installed package provides this kind of store; known: {known}",
         next_step='Set url under [store] in lorchestra.toml, such as url = "duckdb:///lorchestra.duckdb".',
+    )
+
+
+def _not_installed(scheme: str, error: ModuleNotFoundError) -> ConfigError:
+    return ConfigError(
+        f"store.url: {scheme}:// needs a package that is not installed: {error.name}",
+        next_step=f"Type: pip install 'lorchestra[{scheme}]'",
     )
 
 

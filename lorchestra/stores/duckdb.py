@@ -24,8 +24,8 @@ from lorchestra.errors import (
     StoreSchemaError,
     StoreUnavailableError,
 )
-from lorchestra.model import Difference, Event, MergeCounts, StagedBatch, TableNames
-from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
+from lorchestra.model import BatchBounds, Difference, Event, MergeCounts, StagedBatch, TableNames
+from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, SETUP_COMMAND, setup_statement
 from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
 from lorchestra.stores.googlesql import translate
 
@@ -63,6 +63,8 @@ class DuckDBStore:
     Tables are made on first use. Several processes may use one file at the same time.
     """
 
+    batch_bounds = BatchBounds(bytes=16 * 1024 * 1024, seconds=20.0)
+
     def __init__(self, path: Path, *, tables: TableNames, busy_timeout_seconds: float = 30.0) -> None:
         self.path = path
         self.tables = tables
@@ -77,7 +79,7 @@ class DuckDBStore:
         """Compare both tables column by column with the specification's."""
         if not self._file.exists():
             return [
-                Difference(table=table, column=None, expected="a table", found=None)
+                Difference(table=table, column=None, expected="a table", found=None, mend=SETUP_COMMAND)
                 for table in (self.tables.event_log, self.tables.raw_objects)
             ]
         with self._file.open_for_reading() as connection:
@@ -86,9 +88,20 @@ class DuckDBStore:
         for _, table, column, kind, nullable in rows:
             found.setdefault(table, {})[column] = (kind, nullable)
         return [
-            *_differences(self.tables.event_log, EVENT_LOG_COLUMNS, found),
-            *_differences(self.tables.raw_objects, RAW_OBJECTS_COLUMNS, found),
+            *_differences(self.tables.dataset, self.tables.event_log, EVENT_LOG_COLUMNS, found),
+            *_differences(self.tables.dataset, self.tables.raw_objects, RAW_OBJECTS_COLUMNS, found),
         ]
+
+    def migrate(self) -> None:
+        """Run what mends an event_log of before."""
+        mends = [d.mend for d in self.check_tables() if d.table == self.tables.event_log and d.mend]
+
+        def run(connection: duckdb.DuckDBPyConnection) -> None:
+            for statement in mends:
+                connection.execute(statement)
+
+        if mends:
+            self._write(run)
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Append events in one transaction."""
@@ -278,19 +291,26 @@ def _event_row(event: Event) -> dict[str, Any]:
 
 
 def _differences(
+    dataset: str,
     table: str,
     columns: Sequence[tuple[str, str, bool]],
     found: Mapping[str, Mapping[str, tuple[str, bool]]],
 ) -> Iterator[Difference]:
     if table not in found:
-        yield Difference(table=table, column=None, expected="a table", found=None)
+        yield Difference(table=table, column=None, expected="a table", found=None, mend=SETUP_COMMAND)
         return
     there = found[table]
     for name, kind, nullable in columns:
         expected = _described(_TYPES[kind], nullable=nullable)
         actual = _described(there[name][0], nullable=there[name][1]) if name in there else None
         if actual != expected:
-            yield Difference(table=table, column=name, expected=expected, found=actual)
+            mend = None
+            alter = f'ALTER TABLE "{dataset}"."{table}"'
+            if nullable and actual is None:
+                mend = f"{alter} ADD COLUMN IF NOT EXISTS {name} {_TYPES[kind]}"
+            elif nullable and actual == _described(_TYPES[kind], nullable=False):
+                mend = f"{alter} ALTER COLUMN {name} DROP NOT NULL"
+            yield Difference(table=table, column=name, expected=expected, found=actual, mend=mend)
     known = {name for name, _, _ in columns}
     for name, (kind, nullable) in there.items():
         if name not in known:

@@ -14,6 +14,18 @@ def translate(sql: str, *, dialect: str) -> str:
         QueryError: the text is not one statement, is no query, or uses what has no translation.
     """
     try:
+        return checked(sql).sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        raise QueryError(f"query: has no translation to {dialect}: {error}") from error
+
+
+def checked(sql: str) -> exp.Query:
+    """One GoogleSQL SELECT, parsed.
+
+    Raises:
+        QueryError: the text is not one statement, or is no query.
+    """
+    try:
         statements = [s for s in sqlglot.parse(sql, read="bigquery") if s is not None]
         if len(statements) != 1:
             raise QueryError(f"query: expected one statement, found {len(statements)}")
@@ -23,9 +35,7 @@ def translate(sql: str, *, dialect: str) -> str:
                 "query: only SELECT statements are run here",
                 next_step="Use the store's own tool to change data.",
             )
-        return statement.sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
-    except UnsupportedError as error:
-        raise QueryError(f"query: has no translation to {dialect}: {error}") from error
+        return statement
     except SqlglotError as error:
         raise QueryError(f"query: not valid GoogleSQL: {_first_line(error)}") from error
 

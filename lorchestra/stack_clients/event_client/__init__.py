@@ -1,7 +1,7 @@
 """The event client: facts go to `event_log`, objects go to `raw_objects`, and neither does the other's work.
 
 `log_event` records that something happened, with small telemetry. `upsert_objects` merges objects in batches.
-Both take a `bq_client`: any lorchestra store.
+Both take a `bq_client`: any lorchestra store, or a BigQuery client.
 """
 
 from lorchestra.stack_clients.event_client.events import log_event

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import orjson
 
 from lorchestra.errors import ArgumentError, IdemKeyError, RecordError
 from lorchestra.idem_keys import external_id
-from lorchestra.model import IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
+from lorchestra.model import BatchBounds, IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
 from lorchestra.stack_clients.event_client.arguments import (
     as_store,
     check_keys,
@@ -22,9 +23,6 @@ from lorchestra.stack_clients.event_client.arguments import (
 )
 from lorchestra.stores.base import Store
 
-#: A batch closes at whichever comes first: `batch_size` objects, these bytes of JSON, or these seconds.
-BATCH_BYTES = 16 * 1024 * 1024
-BATCH_SECONDS = 20.0
 DEFAULT_BATCH_SIZE = 5000
 
 
@@ -45,9 +43,9 @@ def upsert_objects(
     Of two objects with one key the later wins. `last_seen` is one timestamp for the whole call, given back as
     `seen_at`.
 
-    `objects` is consumed lazily and once, in the caller's thread. A batch closes at `batch_size` objects, at
-    16 MiB of JSON or after 20 seconds, and is merged as a whole. Memory is bounded by two batches: one that
-    is merged, and one that is collected meanwhile.
+    `objects` is consumed lazily and once, in the caller's thread. A batch closes at `batch_size` objects, or
+    earlier at the store's `batch_bounds`, and is merged as a whole. Memory is bounded by two batches: one
+    that is merged, and one that is collected meanwhile.
 
     Raises:
         ArgumentError: an argument is bad; the message begins with its name. Nothing was written.
@@ -167,8 +165,11 @@ def merge_in_batches(
     store: Store,
     target: Target,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    first_index: int = 0,
 ) -> UpsertResult:
     """Merge keys and JSON texts batch by batch; while one batch is merged, the next is collected.
+
+    `first_index` is the number of batches that the run has merged before.
 
     Raises:
         ArgumentError: `batch_size` is no positive integer.
@@ -180,12 +181,12 @@ def merge_in_batches(
     merged: list[MergeCounts] = []
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="merge") as merger:
         merging: Future[MergeCounts] | None = None
-        for batch in _batches(entries, batch_size):
+        for batch in _batches(entries, batch_size, store.batch_bounds):
             records += batch.records
             size += batch.bytes
             if merging is not None:
                 merged.append(merging.result())
-            merging = merger.submit(store.merge, _staged(batch, target, index=batches))
+            merging = merger.submit(store.merge, _staged(batch, target, index=first_index + batches))
             batches += 1
         if merging is not None:
             merged.append(merging.result())
@@ -201,7 +202,15 @@ def merge_in_batches(
         batches=batches,
         bytes=size,
         seen_at=target.seen_at,
+        usage=_added(counts.usage for counts in merged),
     )
+
+
+def _added(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for usage in usages:
+        total.update(usage)
+    return dict(total)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,20 +221,20 @@ class _Batch:
     bytes: int
 
 
-def _batches(entries: Iterable[tuple[str, bytes]], batch_size: int) -> Iterator[_Batch]:
+def _batches(entries: Iterable[tuple[str, bytes]], batch_size: int, bounds: BatchBounds) -> Iterator[_Batch]:
     payloads: dict[str, tuple[bytes, bytes]] = {}
     records = size = 0
-    closes_at = time.monotonic() + BATCH_SECONDS
+    closes_at = time.monotonic() + bounds.seconds
     for key, payload in entries:
         # Hashed here and not in the store: hashing lets go of the interpreter for a moment, and so lets the
         # merge of the batch before go on beside this loop.
         payloads[key] = (payload, blake2b(payload, digest_size=16).digest())
         records += 1
         size += len(payload)
-        if records >= batch_size or size >= BATCH_BYTES or time.monotonic() >= closes_at:
+        if records >= batch_size or size >= bounds.bytes or time.monotonic() >= closes_at:
             yield _Batch(payloads=payloads, records=records, bytes=size)
             payloads, records, size = {}, 0, 0
-            closes_at = time.monotonic() + BATCH_SECONDS
+            closes_at = time.monotonic() + bounds.seconds
     if payloads:
         yield _Batch(payloads=payloads, records=records, bytes=size)
 

@@ -1,0 +1,119 @@
+"""The client of the BigQuery service: who asks, where, how long a call may take, and what is repeated."""
+
+import threading
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import google.auth
+from google.api_core.client_info import ClientInfo
+from google.api_core.client_options import ClientOptions
+from google.api_core.retry import Retry
+from google.auth import impersonated_credentials
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.cloud import bigquery
+from google.oauth2 import service_account
+
+from lorchestra.config import environment
+from lorchestra.errors import ConfigError
+from lorchestra.store_url import BigQueryUrl
+from lorchestra.stores.bigquery_errors import is_transient, service_errors
+
+#: One call may take so long before it counts as lost.
+CALL_SECONDS = 60.0
+#: A job that the service took may wait and run so long.
+JOB_SECONDS = 1800.0
+
+_SCOPES = ("https://www.googleapis.com/auth/bigquery",)
+_EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
+
+
+# The libraries for authorization have no types.
+_anonymous_credentials: Any = AnonymousCredentials
+_client_info: Any = ClientInfo
+_key_file_credentials: Any = service_account.Credentials.from_service_account_file
+_impersonated_credentials: Any = impersonated_credentials.Credentials
+
+
+class Connection:
+    """A client, made at its first use, with the policy that all calls share.
+
+    `retry` repeats a call that is safe to repeat, as long as its errors are transient, for `retry_seconds`.
+    """
+
+    def __init__(
+        self, target: BigQueryUrl, *, retry_seconds: float, client: bigquery.Client | None = None
+    ) -> None:
+        self.target = target
+        self.retry_seconds = retry_seconds
+        self.calls = 0
+        self._lock = threading.Lock()
+        self._given = client
+
+    @cached_property
+    def retry(self) -> Retry:
+        """For calls that change nothing, or nothing the second time."""
+        return Retry(
+            predicate=is_transient, initial=0.25, maximum=8.0, multiplier=2.0, timeout=self.retry_seconds
+        )
+
+    @property
+    def client(self) -> bigquery.Client:
+        """The client; each time it is asked for counts as a call.
+
+        Raises:
+            StoreLoginError: there are no credentials.
+        """
+        with self._lock:
+            self.calls += 1
+            return self._client
+
+    @cached_property
+    def _client(self) -> bigquery.Client:
+        if self._given is not None:
+            return self._given
+        with service_errors():
+            return make_client(self.target)
+
+    def close(self) -> None:
+        """Close the client's connections; one that was given stays its owner's."""
+        if self._given is None and "_client" in self.__dict__:
+            client: Any = self._client
+            client.close()
+            del self.__dict__["_client"]
+
+
+def make_client(target: BigQueryUrl) -> bigquery.Client:
+    """A client for the project. `BIGQUERY_EMULATOR_HOST` is honoured, and needs no credentials."""
+    emulator = environment().get(_EMULATOR_VARIABLE)
+    options = ClientOptions(quota_project_id=None if emulator else target.quota_project)
+    if emulator:
+        options.api_endpoint = emulator if "://" in emulator else f"http://{emulator}"
+    return bigquery.Client(
+        project=target.project,
+        credentials=_anonymous_credentials() if emulator else _credentials(target),
+        location=target.location,
+        client_options=options,
+        client_info=_client_info(user_agent=f"lorchestra/{version('lorchestra')}"),
+    )
+
+
+def _credentials(target: BigQueryUrl) -> Credentials:
+    credentials: Any
+    if target.credentials is not None:
+        try:
+            credentials = _key_file_credentials(target.credentials, scopes=_SCOPES)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"store.url: credentials: no key file of a service account: {type(error).__name__}",
+                place=target.credentials,
+                next_step="Correct the path, or leave it out to use Application Default Credentials.",
+            ) from None
+    else:
+        credentials, _ = google.auth.default(scopes=_SCOPES, quota_project_id=target.quota_project)
+    if target.impersonate is not None:
+        credentials = _impersonated_credentials(
+            source_credentials=credentials, target_principal=target.impersonate, target_scopes=list(_SCOPES)
+        )
+    checked: Credentials = credentials
+    return checked

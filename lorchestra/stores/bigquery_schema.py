@@ -1,0 +1,172 @@
+"""The tables in BigQuery: made, compared with what is needed, and an older event_log brought up to it."""
+
+from collections.abc import Iterator, Mapping
+
+from google.api_core.exceptions import Conflict, NotFound
+from google.cloud import bigquery
+
+from lorchestra.model import Difference, TableNames
+from lorchestra.setup import (
+    EVENT_LOG_COLUMNS,
+    RAW_OBJECTS_COLUMNS,
+    SETUP_COMMAND,
+    googlesql_statements,
+    setup_statement,
+)
+from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
+
+Columns = tuple[tuple[str, str, bool], ...]
+#: The service's names of types, and GoogleSQL's.
+_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+
+
+def schema_of(columns: Columns) -> list[bigquery.SchemaField]:
+    """Columns as the service wants them."""
+    return [
+        bigquery.SchemaField(name, kind, mode="NULLABLE" if nullable else "REQUIRED")
+        for name, kind, nullable in columns
+    ]
+
+
+class Tables:
+    """Both tables of one dataset."""
+
+    def __init__(self, connection: Connection, tables: TableNames) -> None:
+        self._connection = connection
+        self._tables = tables
+
+    def create(self) -> None:
+        """Make the dataset, the tables and the view where they are missing."""
+        self._make_dataset()
+        for name in ("create_event_log", "create_raw_objects"):
+            for statement in googlesql_statements(name, self._tables):
+                self._run(statement)
+        project, dataset = self._connection.client.project, self._tables.dataset
+        # A view is read from other projects too, so it names its own.
+        select = setup_statement("job_runs").format(
+            event_log=f"`{project}.{dataset}.{self._tables.event_log}`"
+        )
+        self._run(f"CREATE VIEW IF NOT EXISTS `{dataset}.job_runs` AS\n{select}")
+
+    def differences(self) -> list[Difference]:
+        """Compare both tables, column by column."""
+        return [
+            difference
+            for table, columns in (
+                (self._tables.event_log, EVENT_LOG_COLUMNS),
+                (self._tables.raw_objects, RAW_OBJECTS_COLUMNS),
+            )
+            for difference in self._differences(table, columns)
+        ]
+
+    def migrate(self) -> None:
+        """Bring an older event_log to the columns of today; of raw_objects nothing is changed, ever."""
+        mends = [
+            difference.mend
+            for difference in self._differences(self._tables.event_log, EVENT_LOG_COLUMNS)
+            if difference.mend is not None and difference.column is not None
+        ]
+        for statement in mends:
+            self._run(statement)
+        if mends:
+            self._describe()
+
+    def complete(self) -> bool:
+        """Whether both tables are there."""
+        return self.exists(self._tables.event_log) and self.exists(self._tables.raw_objects)
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+        try:
+            self._get(table)
+        except NotFound:
+            return False
+        return True
+
+    def _make_dataset(self) -> None:
+        client = self._connection.client
+        reference = bigquery.DatasetReference(client.project, self._tables.dataset)
+        try:
+            client.get_dataset(reference, retry=self._connection.retry, timeout=CALL_SECONDS)
+        except NotFound:
+            dataset = bigquery.Dataset(reference)
+            if client.location is not None:
+                dataset.location = client.location
+            dataset.description = "Events and objects of lorchestra."
+            try:
+                client.create_dataset(dataset, retry=self._connection.retry, timeout=CALL_SECONDS)
+            except Conflict:
+                # Made meanwhile, by another or by a call whose answer was lost.
+                return
+
+    def _run(self, statement: str) -> None:
+        job = self._connection.client.query(
+            statement, retry=self._connection.retry, timeout=CALL_SECONDS, job_retry=None
+        )
+        job.result(timeout=JOB_SECONDS, retry=self._connection.retry, job_retry=None)
+
+    def _get(self, table: str) -> bigquery.Table:
+        client = self._connection.client
+        name = f"{client.project}.{self._tables.dataset}.{table}"
+        return client.get_table(name, retry=self._connection.retry, timeout=CALL_SECONDS)
+
+    def _differences(self, table: str, columns: Columns) -> Iterator[Difference]:
+        there = self._columns(table)
+        if there is None:
+            yield Difference(table=table, column=None, expected="a table", found=None, mend=SETUP_COMMAND)
+            return
+        for name, kind, nullable in columns:
+            expected, found = _described(kind, nullable=nullable), there.get(name)
+            if found != expected:
+                mend = self._mend(table, name, kind, nullable=nullable, found=found)
+                yield Difference(table=table, column=name, expected=expected, found=found, mend=mend)
+        known = {name for name, _, _ in columns}
+        for name, found in there.items():
+            if name not in known:
+                yield Difference(table=table, column=name, expected="no such column", found=found)
+
+    def _columns(self, table: str) -> Mapping[str, str] | None:
+        """Type of each column; None when there is no table.
+
+        Types are those that a query sees, asked for by a dry run, which is free.
+        """
+        try:
+            modes = {field.name: field.mode for field in self._get(table).schema}
+            job = self._connection.client.query(
+                f"SELECT * FROM `{self._tables.dataset}.{table}`",  # noqa: S608 - names are checked
+                job_config=bigquery.QueryJobConfig(dry_run=True, use_query_cache=False),
+                retry=self._connection.retry,
+                timeout=CALL_SECONDS,
+                job_retry=None,
+            )
+        except NotFound:
+            return None
+        return {
+            field.name: _described(
+                _TYPES.get(field.field_type, field.field_type), nullable=modes.get(field.name) != "REQUIRED"
+            )
+            for field in job.schema or ()
+        }
+
+    def _mend(self, table: str, column: str, kind: str, *, nullable: bool, found: str | None) -> str | None:
+        alter = f"ALTER TABLE `{self._tables.dataset}.{table}`"
+        if found is None:
+            # A column that is added to a table cannot be required.
+            return f"{alter} ADD COLUMN IF NOT EXISTS {column} {kind}" if nullable else None
+        if nullable and found == _described(kind, nullable=False):
+            return f"{alter} ALTER COLUMN {column} DROP NOT NULL"
+        return None
+
+    def _describe(self) -> None:
+        """Say the schema in full once more: what was altered step by step then reads like a new table."""
+        table = self._get(self._tables.event_log)
+        wanted = {field.name: field for field in schema_of(EVENT_LOG_COLUMNS)}
+        known = [wanted.pop(field.name, field) for field in table.schema]
+        table.schema = [*known, *wanted.values()]
+        self._connection.client.update_table(
+            table, ["schema"], retry=self._connection.retry, timeout=CALL_SECONDS
+        )
+
+
+def _described(kind: str, *, nullable: bool) -> str:
+    return kind if nullable else f"{kind} NOT NULL"

@@ -1,0 +1,210 @@
+"""A table of its own for one batch: made, loaded, asked and merged from, dropped."""
+
+import re
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from google.api_core.exceptions import Conflict, NotFound
+from google.cloud import bigquery
+
+from lorchestra.errors import StoreError
+from lorchestra.model import TableNames
+from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection
+from lorchestra.stores.bigquery_errors import SERVICE_ERRORS
+from lorchestra.stores.bigquery_jobs import NO_RETRY, get_job, job_id, labels, run_job
+from lorchestra.stores.json_lines import JsonLines
+
+#: The service drops a table that nobody dropped after this.
+LIFETIME = timedelta(hours=24)
+PREFIX = "temp_objects_"
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
+_NAME_LENGTH = 128
+
+
+class Staging:
+    """The staging table of one batch, a context manager. Leaving it drops the table, whatever happened.
+
+    `usage` is what the batch has taken until now: calls, jobs, statements, bytes.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tables: TableNames,
+        *,
+        run_id: str,
+        seen_at: datetime,
+        index: int,
+        schema: Sequence[bigquery.SchemaField],
+    ) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._run_id = run_id
+        self._seen_at = seen_at
+        self._index = index
+        self._schema = list(schema)
+        self._labels = labels(run_id)
+        self._name = staging_name(run_id, index)
+        self._calls_before = connection.calls
+        self._counted: Counter[str] = Counter(
+            dict.fromkeys(("load_jobs", "query_jobs", "dml_statements"), 0)
+            | dict.fromkeys(("bytes_estimated", "bytes_processed", "bytes_billed"), 0)
+        )
+
+    @property
+    def usage(self) -> Mapping[str, int]:
+        """What was taken until now; retries and questions about a running job are not counted as calls."""
+        return {**self._counted, "api_calls": self._connection.calls - self._calls_before}
+
+    def __enter__(self) -> Self:
+        """Make the table, empty and no other call's: where the name is taken, it gets a mark of its own."""
+        client = self._connection.client
+        mark = secrets.token_hex(4)
+        for name in (self._name, f"{self._name}_{mark}"):
+            table = bigquery.Table(self._reference(name), schema=self._schema)
+            table.expires = datetime.now(UTC) + LIFETIME
+            table.description = f"{_description(self._run_id)}{mark}"
+            try:
+                client.create_table(table, retry=self._connection.retry, timeout=CALL_SECONDS)
+            except Conflict:
+                there = client.get_table(table.reference, retry=self._connection.retry, timeout=CALL_SECONDS)
+                # The same mark: made by a call whose answer was lost.
+                if there.description != table.description:
+                    continue
+            self._name = name
+            return self
+        raise StoreError("store: no name is free for a staging table", next_step="Run it again.")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            drop(self._connection, self._reference(self._name))
+        except SERVICE_ERRORS:
+            # What became of the batch matters more; the service drops the table when its time is over.
+            self._counted["staging_tables_left"] += 1
+
+    def load(self, lines: Sequence[Sequence[bytes]]) -> None:
+        """Load lines of JSON, each a sequence of pieces, by one load job."""
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+            schema=self._schema,
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            # What a lost attempt may have left is replaced.
+            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+            labels=self._labels,
+        )
+
+        def start(identity: str) -> bigquery.LoadJob:
+            return self._connection.client.load_table_from_file(
+                cast("IO[bytes]", JsonLines(lines)),
+                self._reference(self._name),
+                num_retries=0,
+                job_id=identity,
+                job_config=config,
+                timeout=CALL_SECONDS,
+            )
+
+        run_job(self._connection, self._job_id("load"), start, get=self._get)
+        self._counted["load_jobs"] += 1
+
+    def query(self, name: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
+        """The rows of a SELECT of ours over what is staged."""
+        job = self._run(name, parameters)
+        return [dict(row) for row in job.result(retry=self._connection.retry, job_retry=None)]
+
+    def merge(self, name: str, parameters: Sequence[Any]) -> int:
+        """Run a MERGE of ours; how many rows it wrote. A dry run before it says what it will read."""
+        config = self._config(parameters)
+        config.dry_run = True
+        plan = self._connection.client.query(
+            self._sql(name),
+            job_config=config,
+            retry=self._connection.retry,
+            timeout=CALL_SECONDS,
+            job_retry=None,
+        )
+        self._counted["bytes_estimated"] += plan.total_bytes_processed or 0
+        job = self._run(name, parameters)
+        self._counted["dml_statements"] += 1
+        return int(job.num_dml_affected_rows or 0)
+
+    def _run(self, name: str, parameters: Sequence[Any]) -> bigquery.QueryJob:
+        def start(identity: str) -> bigquery.QueryJob:
+            return self._connection.client.query(
+                self._sql(name),
+                job_config=self._config(parameters),
+                job_id=identity,
+                retry=NO_RETRY,
+                timeout=CALL_SECONDS,
+                job_retry=None,
+            )
+
+        job: bigquery.QueryJob = run_job(self._connection, self._job_id(name), start, get=self._get)
+        self._counted["query_jobs"] += 1
+        self._counted["bytes_processed"] += job.total_bytes_processed or 0
+        self._counted["bytes_billed"] += job.total_bytes_billed or 0
+        return job
+
+    def _reference(self, name: str) -> bigquery.TableReference:
+        return bigquery.DatasetReference(self._connection.client.project, self._tables.dataset).table(name)
+
+    def _get(self, identity: str) -> Any:
+        return get_job(self._connection, identity, dataset=self._tables.dataset)
+
+    def _job_id(self, step: str) -> str:
+        return job_id(run_id=self._run_id, seen_at=self._seen_at, index=self._index, step=step)
+
+    def _config(self, parameters: Sequence[Any]) -> bigquery.QueryJobConfig:
+        return bigquery.QueryJobConfig(query_parameters=list(parameters), labels=self._labels)
+
+    def _sql(self, name: str) -> str:
+        return statement(name, self._tables, staged=self._name)
+
+
+def staging_name(run_id: str, index: int | None) -> str:
+    """`temp_objects_{run_id}_{index}`, with `_` for what no name can have; its beginning without an index."""
+    name = f"{PREFIX}{_NOT_IN_NAMES.sub('_', run_id)[:_NAME_LENGTH]}_"
+    return name if index is None else f"{name}{index}"
+
+
+def statement(name: str, tables: TableNames, *, staged: str = "") -> str:
+    """The text of a statement of ours, its tables filled in."""
+    text = (files("lorchestra.stores") / "sql" / "bigquery" / f"{name}.sql").read_text(encoding="utf-8")
+    return text.format(
+        raw_objects=f"`{tables.dataset}.{tables.raw_objects}`",
+        event_log=f"`{tables.dataset}.{tables.event_log}`",
+        staged=f"`{tables.dataset}.{staged}`",
+    )
+
+
+def drop(connection: Connection, table: bigquery.TableReference) -> None:
+    """Drop a table; that it is gone already is as good."""
+    connection.client.delete_table(table, not_found_ok=True, retry=connection.retry, timeout=CALL_SECONDS)
+
+
+def drop_all_of(connection: Connection, tables: TableNames, run_id: str) -> None:
+    """Drop the staging tables of a run whose process died."""
+    client = connection.client
+    dataset = bigquery.DatasetReference(client.project, tables.dataset)
+    beginning = staging_name(run_id, None)
+    for item in client.list_tables(dataset, retry=connection.retry, timeout=CALL_SECONDS):
+        if not item.table_id.startswith(beginning):
+            continue
+        try:
+            table = client.get_table(item.reference, retry=connection.retry, timeout=CALL_SECONDS)
+        except NotFound:
+            continue
+        # Another run id can look the same in a name, but not here.
+        if (table.description or "").startswith(_description(run_id)):
+            drop(connection, item.reference)
+
+
+def _description(run_id: str) -> str:
+    return f"Objects of the run {run_id} on their way into raw_objects; may be dropped. "
