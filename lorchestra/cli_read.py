@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lorchestra.cli_base import job_names, say, settled_store, text_of_stdin, with_settings
+from lorchestra.cli_base import job_names, opened_store, say, settled_store, text_of_stdin, with_settings
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
@@ -102,16 +102,38 @@ def show_job(job: str, *, as_json: bool, settings: "Settings") -> None:
     type=click.IntRange(min=0),
     help=f"At most so many; {TABLE_ROWS} for a table, all for JSON and CSV.",
 )
+@click.option("--dry-run", is_flag=True, help="Only check it, and say how many bytes it would read.")
+@click.option(
+    "--max-bytes", type=click.IntRange(min=0), metavar="BYTES", help="Refuse a query that would read more."
+)
 @with_settings
 def query(
-    name_or_sql: str, *, parameters: tuple[str, ...], form: str, max_rows: int | None, settings: "Settings"
+    name_or_sql: str,
+    *,
+    parameters: tuple[str, ...],
+    form: str,
+    max_rows: int | None,
+    dry_run: bool,
+    max_bytes: int | None,
+    settings: "Settings",
 ) -> None:
-    """Run a named query, or one GoogleSQL SELECT ("-" reads it from standard input)."""
-    from lorchestra.history import query_text, typed_parameters
+    """Run a named query, or one GoogleSQL SELECT ("-" reads it from standard input).
+
+    A store in a file has no price: there a dry run only checks the query, and --max-bytes allows any.
+    """
+    from lorchestra.history import check_bytes, query_text, typed_parameters
     from lorchestra.terminal import print_rows, rows_of
 
-    store = settled_store(settings)
     text = text_of_stdin() if name_or_sql == "-" else name_or_sql
+    if dry_run or max_bytes is not None:
+        store = opened_store(settings)
+        size = check_bytes(
+            store, query_text(text, store.tables), typed_parameters(parameters), max_bytes=max_bytes
+        )
+        if dry_run:
+            print_rows(("bytes_read",), [{"bytes_read": size}], form=form)
+            return
+    store = settled_store(settings)
     rows_wanted = TABLE_ROWS if max_rows is None and form == "table" else max_rows
     one_more = None if rows_wanted is None else rows_wanted + 1
     result = store.query(query_text(text, store.tables), typed_parameters(parameters), max_rows=one_more)

@@ -7,7 +7,7 @@ a secret.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +18,10 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from lorchestra.config_file import Position, broken_rules, read_config_file, read_text, unknown_key
+from lorchestra.config_store import absolute, settled, with_dataset_of_its_url, with_key_file
 from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
 from lorchestra.errors import ConfigError
 from lorchestra.model import TableNames
-from lorchestra.store_url import anchored, dataset_in, is_bigquery, parse_bigquery_url
 
 __all__ = [
     "CONFIG_NAME",
@@ -61,7 +61,6 @@ _STORE_OPTIONS = (
     ("raw_objects_table", "raw_objects_table"),
     ("busy_timeout_seconds", "busy_timeout_seconds"),
 )
-_DUCKDB_FILE = re.compile(r"(?i:duckdb):///(?!:memory:)([^?]+)(\?.*)?")
 _TRACE_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 TableT = TypeVar("TableT", bound=ConfigTable)
@@ -123,19 +122,20 @@ def load_settings(config: Path | None = None, *, overrides: Overrides | None = N
         file, position = read_config_file(path, name=_display(path, cwd))
     options = overrides or Overrides()
     process, dotenv = environment(), _dotenv_variables(base / ".env")
-    store = _with_dataset_of_its_url(file.store, position)
-    store = _anchored(store, base)
+    store = with_dataset_of_its_url(file.store, position)
+    store = settled(store, changed="url", folder=base)
     for variable, key in STORE_VARIABLES.items():
         # An empty variable of the process hides that of .env, and then counts as unset.
         if value := process.get(variable, dotenv.get(variable)):
             folder, origin = (cwd, variable) if variable in process else (base, f".env, {variable}")
-            store = _anchored(_replaced(store, key, value, origin), folder)
+            store = settled(_replaced(store, key, value, origin), changed=key, folder=folder)
     variable = "GOOGLE_APPLICATION_CREDENTIALS"
     if variable in dotenv and variable not in process:
-        store = _with_key_file(store, base / dotenv[variable])
+        store = with_key_file(store, base / dotenv[variable])
     for key, option in _STORE_OPTIONS:
         if (given := getattr(options, option)) is not None:
-            store = _anchored(_replaced(store, key, given, f"--{option.replace('_', '-')}"), cwd)
+            origin = f"--{option.replace('_', '-')}"
+            store = settled(_replaced(store, key, given, origin), changed=key, folder=cwd)
     return Settings(
         store=store,
         spool=_spool_settings(file.spool, options, base=base, cwd=cwd),
@@ -164,9 +164,9 @@ def tables_from_environment() -> TableNames:
         )
         if process.get(variable)
     }
-    for field, name in given.items():
+    for what, name in given.items():
         if not (name.isascii() and name.isidentifier()):
-            raise ConfigError(f"{field}: must be letters, digits and '_', not beginning with a digit")
+            raise ConfigError(f"{what}: must be letters, digits and '_', not beginning with a digit")
     return TableNames(**given)
 
 
@@ -189,69 +189,15 @@ def _spool_settings(spool: SpoolSettings, options: Overrides, *, base: Path, cwd
     folder = base
     if options.spool_path is not None:
         spool, folder = _replaced(spool, "path", str(options.spool_path), "--spool-path"), cwd
-    return spool.model_copy(update={"path": _absolute(str(spool.path), folder)})
-
-
-def _with_dataset_of_its_url(store: StoreSettings, position: Position) -> StoreSettings:
-    """The store of a file, whose dataset may stand in the URL or beside it."""
-    named = dataset_in(store.url)
-    if named is None:
-        return store
-    if "dataset" in store.model_fields_set and store.dataset != named:
-        raise ConfigError(
-            f"{position.where(('store', 'dataset'))}: is another than the dataset in store.url",
-            next_step="Name the dataset in one of the two places only.",
-        )
-    return store.model_copy(update={"dataset": named, "url": _without_dataset(store.url)})
-
-
-def _without_dataset(url: str) -> str:
-    return str(replace(parse_bigquery_url(url), dataset=None))
-
-
-def _with_key_file(store: StoreSettings, path: Path) -> StoreSettings:
-    """What Google's libraries would take from the environment, taken from `.env`."""
-    if not is_bigquery(store.url):
-        return store
-    target = parse_bigquery_url(store.url)
-    if target.credentials is not None:
-        return store
-    return store.model_copy(update={"url": str(replace(target, credentials=str(path)))})
+    return spool.model_copy(update={"path": absolute(str(spool.path), folder)})
 
 
 def _replaced(table: TableT, key: str, value: object, origin: str) -> TableT:
-    changed = {key: value}
-    if isinstance(table, StoreSettings) and key == "url" and isinstance(value, str):
-        # A URL that names a dataset means it.
-        if (named := dataset_in(value)) is not None:
-            changed = {"url": _without_dataset(value), "dataset": named}
     try:
-        return type(table).model_validate({**table.model_dump(), **changed})
+        return type(table).model_validate({**table.model_dump(), key: value})
     except ValidationError as error:
         rule = broken_rules(error)[(key,)]
     raise ConfigError(f"{origin}: {rule}", next_step=f"Correct {origin} and run the command again.")
-
-
-def _anchored(store: StoreSettings, folder: Path) -> StoreSettings:
-    """The store with the paths in its URL made absolute."""
-    if is_bigquery(store.url):
-        return store.model_copy(update={"url": anchored(store.url, folder)})
-    match = _DUCKDB_FILE.fullmatch(store.url)
-    if match is None:
-        return store
-    path, query = match.groups(default="")
-    return store.model_copy(update={"url": f"duckdb:///{_absolute(path, folder)}{query}"})
-
-
-def _absolute(path: str, folder: Path) -> Path:
-    # Links are followed, so that one file has one name whichever way it is reached.
-    try:
-        return (folder / Path(path).expanduser()).resolve()
-    except RuntimeError:
-        raise ConfigError(
-            "path: '~' has no home folder here, or links lead in a circle",
-            next_step="Write the paths of store and spool in full.",
-        ) from None
 
 
 def _dotenv_variables(path: Path) -> dict[str, str]:

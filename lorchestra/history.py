@@ -1,15 +1,15 @@
 """What the two tables tell: runs, their events, and queries of the user's own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
 
-from lorchestra.errors import ArgumentError, StoreSchemaError, UsageError
+from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UsageError
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, named_query, query_names
-from lorchestra.stores.base import Store
+from lorchestra.stores.base import CountsBytes, Store
 
 #: What a listing of runs shows, and its titles; a JSON listing has every column of the view `job_runs`.
 RUN_TITLES = {
@@ -84,6 +84,26 @@ def query_text(name_or_sql: str, tables: TableNames) -> str:
             next_step="Give one of these names, or a SELECT statement in quotes.",
         )
     return text
+
+
+def check_bytes(
+    store: Store, sql: str, parameters: Mapping[str, Any], *, max_bytes: int | None = None
+) -> int | None:
+    """How many bytes a query would read; None where the store does not count them. Nothing is run.
+
+    Raises:
+        QueryError: the query is refused, or would read more than `max_bytes`.
+    """
+    if not isinstance(store, CountsBytes):
+        store.query(sql, parameters, max_rows=0)
+        return None
+    size = store.bytes_read(sql, parameters)
+    if max_bytes is not None and size > max_bytes:
+        raise QueryError(
+            f"query: would read {size:,} bytes, more than the {max_bytes:,} allowed",
+            next_step="Name fewer columns, narrow it by created_at or idem_key, or raise --max-bytes.",
+        )
+    return size
 
 
 def typed_parameters(given: Iterable[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from lorchestra.redact import redact
 from lorchestra.run_lock import Run, RunMarker
 from lorchestra.stack_clients.event_client import log_event
 from lorchestra.stack_clients.event_client.events import make_event
-from lorchestra.stores.base import Store
+from lorchestra.stores.base import StagesTables, Store
 
 SOURCE_SYSTEM = "lorchestra"
 OBJECT_TYPE = "job_run"
@@ -182,6 +182,8 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
     if not event_types:
         return
     if event_types.isdisjoint(_JOB_ENDS):
+        if isinstance(store, StagesTables):
+            store.drop_staged(content["run_id"])
         started = datetime.fromisoformat(content["started_at"])
         last_sign = datetime.fromtimestamp(marker.path.stat().st_mtime, UTC)
         log_event(

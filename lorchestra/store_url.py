@@ -1,8 +1,7 @@
 """The URLs of stores, taken apart: `bigquery://project/dataset?location=EU`."""
 
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lorchestra.errors import ConfigError
@@ -69,12 +68,3 @@ def parse_bigquery_url(url: str) -> BigQueryUrl:
 def dataset_in(url: str) -> str | None:
     """The dataset that a store's URL names, if it names one."""
     return parse_bigquery_url(url).dataset if is_bigquery(url) else None
-
-
-def anchored(url: str, folder: Path) -> str:
-    """A BigQuery URL whose relative path to a credentials file starts from `folder`."""
-    target = parse_bigquery_url(url)
-    if target.credentials is None:
-        return url
-    path = (folder / Path(target.credentials).expanduser()).resolve()
-    return str(replace(target, credentials=str(path)))

@@ -1,14 +1,24 @@
 """What all tests share: an environment without settings, and an empty store."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lorchestra.stores import Store, open_store
+from tests.service.front import ServiceFront, service_front
+from tests.emulator.process import running_emulator
 
-_SETTINGS = {"EVENTS_BQ_DATASET", "EVENT_LOG_TABLE", "RAW_OBJECTS_TABLE", "TRACEPARENT"}
+_SETTINGS = {
+    "BIGQUERY_EMULATOR_HOST",
+    "EVENTS_BQ_DATASET",
+    "EVENT_LOG_TABLE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_PROJECT",
+    "RAW_OBJECTS_TABLE",
+    "TRACEPARENT",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +43,26 @@ def open_file(tmp_path: Path) -> Callable[..., Store]:
 def duckdb_store(open_file: Callable[..., Store]) -> Store:
     """An empty DuckDB store, for tests that need a store and do not care which."""
     return open_file()
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """The endpoint of a BigQuery emulator."""
+    with running_emulator() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def _front(emulator: str) -> Iterator[ServiceFront]:
+    with service_front(emulator) as front:
+        yield front
+
+
+@pytest.fixture
+def bigquery_service(
+    _front: ServiceFront, _no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch
+) -> ServiceFront:
+    """The emulator behind its front, where this process and those it starts find it; no fault is asked for."""
+    _front.reset()
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", _front.endpoint)
+    return _front

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import lorchestra
 from lorchestra.errors import ArgumentError, RecordError
 from lorchestra.idem_keys import gmail_idem_key
-from lorchestra.model import MergeCounts, StagedBatch
+from lorchestra.model import BatchBounds, MergeCounts, StagedBatch
 from lorchestra.stack_clients import event_client
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store
@@ -301,6 +301,9 @@ class Recorder:
     """A store that keeps nothing; tests say what its methods do."""
 
     tables: Any = None
+    batch_bounds = BatchBounds(bytes=16 * 1024 * 1024, seconds=20.0)
+
+    def migrate(self) -> None: ...
 
     def create_tables(self) -> None: ...
 

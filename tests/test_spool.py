@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorchestra.errors import SpoolError
+from lorchestra.model import BatchBounds
 from lorchestra.spool import JobSpool, RejectFile, read_header, read_segment
 from tests.project import JOB, new_project
 
 HEADER = {"source_system": "acme", "object_type": "page"}
+BOUNDS = BatchBounds(bytes=16 * 1024 * 1024, seconds=20.0)
 
 # Besides any text: what could be taken for the end of a key.
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.text(
@@ -38,7 +40,7 @@ def texts(obj: dict[str, Any]) -> bytes:
 
 
 def write(root: Path, entries: list[tuple[str, bytes]]) -> Path:
-    writer = JobSpool(root, "job").writer("job-20251124143000", **HEADER)
+    writer = JobSpool(root, "job").writer("job-20251124143000", bounds=BOUNDS, **HEADER)
     for key, payload in entries:
         writer.append(key, payload)
     closed = writer.close()
@@ -83,13 +85,13 @@ def test_segments_come_oldest_first_and_are_their_owners_alone(tmp_path: Path) -
     old_umask = os.umask(0)
     try:
         spool = JobSpool(tmp_path / "spool", "job")
-        writer = spool.writer("job-2", **HEADER)
+        writer = spool.writer("job-2", bounds=BOUNDS, **HEADER)
         writer.append("a", b"{}")
         writer.close()
         writer.append("b", b"{}")
         assert writer.close() is not None
         assert writer.close() is None
-        unfinished = spool.writer("job-1", **HEADER)
+        unfinished = spool.writer("job-1", bounds=BOUNDS, **HEADER)
         unfinished.append("c", b"{}")
         RejectFile(tmp_path / "spool", "job-1").add(reason="invalid", position="1", record={})
     finally:
@@ -122,7 +124,7 @@ def test_a_reject_is_kept_whatever_it_is(tmp_path: Path) -> None:
 def test_a_spool_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
     with pytest.raises(SpoolError, match=r"^spool: cannot be written: "):
-        JobSpool(tmp_path / "spool", "job").writer("job-1", **HEADER).append("a", b"{}")
+        JobSpool(tmp_path / "spool", "job").writer("job-1", bounds=BOUNDS, **HEADER).append("a", b"{}")
     with pytest.raises(SpoolError, match=r"^spool: cannot be written: "):
         RejectFile(tmp_path / "spool", "job-1").add(reason="invalid", position="1")
     project = new_project(tmp_path)

@@ -1,8 +1,8 @@
 """Table definitions, migrations and views.
 
 The files right in `sql/` are GoogleSQL. Those that make and alter tables can be given to `bq query` as they
-are: they name the tables of the dataset `events_dev`. All others name their tables as `{event_log}`; the store
-that runs them fills in its own quoted names.
+are: they name the tables of the dataset `events_dev`. All others name tables as `{event_log}`; the store that
+runs them fills in its own quoted names.
 """
 
 from importlib.resources import files

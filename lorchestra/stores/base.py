@@ -130,12 +130,13 @@ def open_store(
     """
     scheme = _scheme(url)
     named = dataset_in(url)
-    if named and dataset and named != dataset:
+    if named is not None and dataset is not None and named != dataset:
         raise ConfigError(
             "store.url: names another dataset than store.dataset",
             next_step="Name it in one of the two places only.",
         )
-    dataset = dataset or named or DEFAULT_DATASET
+    if dataset is None:
+        dataset = named or DEFAULT_DATASET
     tables = TableNames(dataset=dataset, event_log=event_log_table, raw_objects=raw_objects_table)
     for field in ("dataset", "event_log", "raw_objects"):
         _check_identifier(field, getattr(tables, field))

@@ -1,5 +1,6 @@
 """Queries in BigQuery: one SELECT, its parameters typed, its result as Arrow."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from lorchestra.stores.bigquery_errors import reason_of
 from lorchestra.stores.googlesql import checked
 
 _JSON = b"google:sqlType:json"
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
 _LABELS = {"lorchestra": "query"}
 # Checked in this order: bool is an int, and datetime a date.
 _TYPES: tuple[tuple[type, str], ...] = (
@@ -38,7 +40,9 @@ def select(
         QueryError: it is refused, or fails over a value, which is not told.
         The service's other errors.
     """
-    checked(sql)
+    names = checked(sql).named_selects
+    if len(set(names) - {"*", ""}) < len([name for name in names if name not in ("*", "")]):
+        raise _two_of_one_name()
     try:
         job = _start(connection, sql, parameters)
         rows = job.result(
@@ -66,7 +70,7 @@ def bytes_read(connection: Connection, sql: str, parameters: Mapping[str, Any]) 
     try:
         job = _start(connection, sql, parameters, dry_run=True)
     except api.BadRequest as error:
-        raise QueryError(f"query: {_first_line(error)}") from None
+        raise QueryError(f"query: {_told(error, sql)}") from None
     return int(job.total_bytes_processed or 0)
 
 
@@ -93,16 +97,20 @@ def _explained(
     try:
         _start(connection, sql, parameters, dry_run=True)
     except api.BadRequest as refusal:
-        return QueryError(f"query: {_first_line(refusal)}")
+        return QueryError(f"query: {_told(refusal, sql)}")
     return QueryError(
         f"query: {reason_of(error)} while reading rows",
         next_step="Where a value cannot be converted, SAFE_CAST gives NULL instead.",
     )
 
 
-def _first_line(error: api.GoogleAPICallError) -> str:
+def _told(error: api.GoogleAPICallError, sql: str) -> str:
+    """The first line of the service's message; of what it quotes only that which stands in the statement."""
     text = str(error.message).partition("prettyPrint=false: ")[2] or str(error.message)
-    return text.split("\n", 1)[0].split("; reason:", 1)[0]
+    line = text.split("\n", 1)[0].split("; reason:", 1)[0]
+    return _QUOTED.sub(
+        lambda match: match[0] if match[0][1:-1] in sql else f"{match[0][0]}…{match[0][0]}", line
+    )
 
 
 def _two_of_one_name() -> QueryError:

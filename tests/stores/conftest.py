@@ -18,6 +18,7 @@ from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store, open_store
+from lorchestra.stores.bigquery import BigQueryStore
 from lorchestra.stores.duckdb import DuckDBStore
 
 SOURCE = "tap-gmail--acct1-personal"
@@ -31,6 +32,10 @@ class StoreKind:
     name: str
     #: A store with nothing in it, in default table names; each call gives another one.
     fresh: Callable[[Path], Store]
+    #: Writing makes the tables that are missing; else `create_tables` must come first, and writing says so.
+    makes_tables_by_the_way: bool
+    #: Rows of one key that were doubled by hand become one when the object changes.
+    heals_doubled_rows: bool
     #: The same tables opened once more, as the next process would.
     reopen: Callable[[Store], Store]
     #: Runs one statement of the store's own SQL behind our back, to prepare what no method of ours would.
@@ -61,6 +66,8 @@ def _run_duckdb_sql(store: Store, statement: str) -> None:
 DUCKDB = StoreKind(
     name="duckdb",
     fresh=_fresh_duckdb,
+    makes_tables_by_the_way=True,
+    heals_doubled_rows=True,
     reopen=_reopen_duckdb,
     run_sql=_run_duckdb_sql,
     types={
@@ -73,7 +80,37 @@ DUCKDB = StoreKind(
     keeps_big_integers=True,
 )
 
-STORES = (DUCKDB,)
+
+def _fresh_bigquery(folder: Path) -> Store:
+    # A dataset is only empty once, but projects cost nothing.
+    return open_store(f"bigquery://p{uuid4().hex[:20]}/events_dev", busy_timeout_seconds=3)
+
+
+def _reopen_bigquery(store: Store) -> Store:
+    assert isinstance(store, BigQueryStore)
+    return open_store(str(store.connection.target), busy_timeout_seconds=3)
+
+
+def _run_bigquery_sql(store: Store, statement: str) -> None:
+    assert isinstance(store, BigQueryStore)
+    store.connection.client.query(statement, job_retry=None).result(job_retry=None)
+
+
+BIGQUERY = StoreKind(
+    name="bigquery",
+    fresh=_fresh_bigquery,
+    makes_tables_by_the_way=False,
+    # A MERGE can change both rows, or delete both, but not keep one.
+    heals_doubled_rows=False,
+    reopen=_reopen_bigquery,
+    run_sql=_run_bigquery_sql,
+    types={"STRING": "STRING", "JSON": "JSON", "TIMESTAMP": "TIMESTAMP", "INT64": "INT64"},
+    keeps_nul=True,
+    # The service keeps numbers in JSON as INT64, UINT64 or FLOAT64.
+    keeps_big_integers=False,
+)
+
+STORES = (DUCKDB, BIGQUERY)
 
 
 class Bench:
@@ -146,9 +183,29 @@ def kind(request: pytest.FixtureRequest) -> StoreKind:
 
 
 @pytest.fixture
-def new_bench(kind: StoreKind, tmp_path: Path) -> Callable[[], Bench]:
+def reachable(kind: StoreKind, request: pytest.FixtureRequest) -> None:
+    """The service of a store that has one."""
+    if kind is BIGQUERY:
+        request.getfixturevalue("bigquery_service")
+
+
+@pytest.fixture
+def bare_bench(kind: StoreKind, tmp_path: Path, reachable: None) -> Bench:
+    """A store that was only opened."""
+    return Bench(kind, tmp_path)
+
+
+@pytest.fixture
+def new_bench(kind: StoreKind, tmp_path: Path, reachable: None) -> Callable[[], Bench]:
     """Give another empty store at each call."""
-    return lambda: Bench(kind, tmp_path)
+
+    def new() -> Bench:
+        bench = Bench(kind, tmp_path)
+        if not kind.makes_tables_by_the_way:
+            bench.store.create_tables()
+        return bench
+
+    return new
 
 
 @pytest.fixture

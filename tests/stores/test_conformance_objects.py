@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorchestra.errors import ArgumentError, IdemKeyError, RecordError
+from lorchestra.errors import ArgumentError, IdemKeyError, RecordError, StoreSchemaError
 from lorchestra.model import MergeCounts, StagedBatch
 from tests.stores.conftest import RUN_ID, SOURCE, Bench
 
@@ -257,9 +257,10 @@ def test_never_more_than_one_batch_ahead(bench: Bench) -> None:
 
 def test_a_batch_closes_at_its_bytes_too(bench: Bench) -> None:
     """Large objects close a batch before batch_size does: memory is bounded by bytes."""
-    result = bench.upsert(mail(number, body="x" * 6_000_000) for number in range(5))
+    large = bench.store.batch_bounds.bytes * 3 // 8
+    result = bench.upsert(mail(number, body="x" * large) for number in range(5))
     assert result.batches == 2
-    assert result.bytes > 30_000_000
+    assert result.bytes > 5 * large
     assert bench.count("raw_objects") == 5
 
 
@@ -543,6 +544,11 @@ def test_doubled_rows_become_one_with_the_next_change(bench: Bench) -> None:
 
     assert (unchanged.inserted, unchanged.unchanged) == (0, 1)
     assert (changed.inserted, changed.updated) == (0, 1)
+    if not bench.kind.heals_doubled_rows:
+        assert {row["payload"]["labelIds"] == [] for row in bench.objects() if row["idem_key"] == key(1)} == {
+            True
+        }
+        return
     [row] = [row for row in bench.objects() if row["idem_key"] == key(1)]
     assert row["payload"] == mail(1, labelIds=[])
     assert row["first_seen"] == first.seen_at
@@ -576,10 +582,17 @@ def test_an_empty_batch_is_nothing(bench: Bench) -> None:
     assert bench.store.merge(staged({})) == MergeCounts(inserted=0, updated=0, unchanged=0)
 
 
-def test_a_store_that_was_not_set_up_makes_its_tables(bench: Bench) -> None:
-    """The first merge needs no setup before it."""
-    bench.store.merge(staged({key(1): mail(1)}))
-    assert bench.store.check_tables() == []
+def test_a_store_that_was_not_set_up_makes_its_tables_or_says_so(bare_bench: Bench) -> None:
+    """The first merge needs no setup before it, or names the command."""
+    store = bare_bench.store
+    if bare_bench.kind.makes_tables_by_the_way:
+        store.merge(staged({key(1): mail(1)}))
+        assert store.check_tables() == []
+        return
+    for write in (lambda: store.merge(staged({key(1): mail(1)})), lambda: bare_bench.log()):
+        with pytest.raises(StoreSchemaError, match="not there") as caught:
+            write()
+        assert "lorchestra setup" in str(caught.value.next_step)
 
 
 def test_a_second_store_on_the_same_tables_goes_on(bench: Bench) -> None:

@@ -67,6 +67,6 @@ def as_store(bq_client: Any) -> Store:
 
 
 def _store_of_client(client: Any) -> Store:
-    from lorchestra.stores.bigquery import store_of_client
+    from lorchestra.stores.bigquery import store_of_client  # noqa: PLC0415 - only with the package
 
     return store_of_client(client, tables=tables_from_environment())

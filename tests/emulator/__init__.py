@@ -1,0 +1,1 @@
+"""An emulator of BigQuery for tests, and a front that corrects it and fails on demand."""
