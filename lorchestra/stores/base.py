@@ -104,6 +104,17 @@ class TakesCopies(Protocol):
 
 
 @runtime_checkable
+class GivesCopies(Protocol):
+    """**Capability:** `raw_objects` can be read piece by piece, in the order in which it is kept."""
+
+    def next_places(self, after: int, limit: int) -> pa.Table:
+        """The next objects after a place (-1: from the first): place, idem_key, first_seen, last_seen."""
+
+    def rows_at(self, places: Sequence[int]) -> pa.Table:
+        """The whole rows at these places, in any order."""
+
+
+@runtime_checkable
 class Diagnoses(Protocol):
     """**Capability:** what is needed to work with the store can be checked, one thing after the other."""
 

@@ -13,13 +13,14 @@ import pyarrow as pa
 from google.cloud import bigquery
 
 from lorchestra.errors import QueryError, StoreSchemaError
-from lorchestra.model import BatchBounds, Difference, Event, MergeCounts, StagedBatch, TableNames
+from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
+from lorchestra.queries import internal_query
 from lorchestra.store_url import BigQueryUrl, parse_bigquery_url
-from lorchestra.stores import bigquery_events, bigquery_objects, bigquery_query
+from lorchestra.stores import bigquery_doctor, bigquery_events, bigquery_objects, bigquery_query
 from lorchestra.stores.bigquery_client import Connection
 from lorchestra.stores.bigquery_errors import SETUP, reason_of, service_errors
 from lorchestra.stores.bigquery_schema import Tables
-from lorchestra.stores.bigquery_staging import drop_all_of, statement
+from lorchestra.stores.bigquery_staging import drop_all_of
 
 
 def open_bigquery(url: str, *, tables: TableNames, busy_timeout_seconds: float) -> "BigQueryStore":
@@ -102,6 +103,11 @@ class BigQueryStore:
         with service_errors():
             drop_all_of(self.connection, self.tables, run_id)
 
+    def diagnose(self) -> list[Finding]:
+        """Which project, as whom, what is permitted, and what to type for what is missing."""
+        with service_errors():
+            return bigquery_doctor.diagnose(self.connection, self.tables, self.check_tables)
+
     def close(self) -> None:
         """Close the connections."""
         self.connection.close()
@@ -132,6 +138,6 @@ class BigQueryStore:
             raise
 
     def _known_events(self, parameters: Mapping[str, Any]) -> list[str]:
-        rows = bigquery_query.select(self.connection, statement("known_events", self.tables), parameters)
+        rows = bigquery_query.select(self.connection, internal_query("known_events", self.tables), parameters)
         ids: list[str] = rows.column("event_id").to_pylist()
         return ids

@@ -1,6 +1,6 @@
 """The tables in BigQuery: made, compared with what is needed, and an older event_log brought up to it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from google.api_core.exceptions import Conflict, NotFound
 from google.cloud import bigquery
@@ -9,13 +9,12 @@ from lorchestra.model import Difference, TableNames
 from lorchestra.setup import (
     EVENT_LOG_COLUMNS,
     RAW_OBJECTS_COLUMNS,
-    SETUP_COMMAND,
     googlesql_statements,
     setup_statement,
 )
+from lorchestra.setup.differences import Columns, described, differences
 from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
 
-Columns = tuple[tuple[str, str, bool], ...]
 #: The service's names of types, and GoogleSQL's.
 _TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 
@@ -110,20 +109,9 @@ class Tables:
         name = f"{client.project}.{self._tables.dataset}.{table}"
         return client.get_table(name, retry=self._connection.retry, timeout=CALL_SECONDS)
 
-    def _differences(self, table: str, columns: Columns) -> Iterator[Difference]:
-        there = self._columns(table)
-        if there is None:
-            yield Difference(table=table, column=None, expected="a table", found=None, mend=SETUP_COMMAND)
-            return
-        for name, kind, nullable in columns:
-            expected, found = _described(kind, nullable=nullable), there.get(name)
-            if found != expected:
-                mend = self._mend(table, name, kind, nullable=nullable, found=found)
-                yield Difference(table=table, column=name, expected=expected, found=found, mend=mend)
-        known = {name for name, _, _ in columns}
-        for name, found in there.items():
-            if name not in known:
-                yield Difference(table=table, column=name, expected="no such column", found=found)
+    def _differences(self, table: str, columns: Columns) -> list[Difference]:
+        quoted = f"`{self._tables.dataset}.{table}`"
+        return list(differences(table, columns, self._columns(table), types={}, quoted=quoted))
 
     def _columns(self, table: str) -> Mapping[str, str] | None:
         """Type of each column; None when there is no table.
@@ -142,20 +130,11 @@ class Tables:
         except NotFound:
             return None
         return {
-            field.name: _described(
+            field.name: described(
                 _TYPES.get(field.field_type, field.field_type), nullable=modes.get(field.name) != "REQUIRED"
             )
             for field in job.schema or ()
         }
-
-    def _mend(self, table: str, column: str, kind: str, *, nullable: bool, found: str | None) -> str | None:
-        alter = f"ALTER TABLE `{self._tables.dataset}.{table}`"
-        if found is None:
-            # A column that is added to a table cannot be required.
-            return f"{alter} ADD COLUMN IF NOT EXISTS {column} {kind}" if nullable else None
-        if nullable and found == _described(kind, nullable=False):
-            return f"{alter} ALTER COLUMN {column} DROP NOT NULL"
-        return None
 
     def _describe(self) -> None:
         """Say the schema in full once more: what was altered step by step then reads like a new table."""
@@ -166,7 +145,3 @@ class Tables:
         self._connection.client.update_table(
             table, ["schema"], retry=self._connection.retry, timeout=CALL_SECONDS
         )
-
-
-def _described(kind: str, *, nullable: bool) -> str:
-    return kind if nullable else f"{kind} NOT NULL"

@@ -7,7 +7,7 @@ and closes it; a busy file is waited for. The measurements behind the settings s
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -24,8 +24,10 @@ from lorchestra.errors import (
     StoreSchemaError,
     StoreUnavailableError,
 )
-from lorchestra.model import BatchBounds, Difference, Event, MergeCounts, StagedBatch, TableNames
-from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, SETUP_COMMAND, setup_statement
+from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
+from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
+from lorchestra.setup.differences import described, differences
+from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
 from lorchestra.stores.googlesql import translate
 
@@ -77,19 +79,21 @@ class DuckDBStore:
 
     def check_tables(self) -> list[Difference]:
         """Compare both tables column by column with the specification's."""
-        if not self._file.exists():
-            return [
-                Difference(table=table, column=None, expected="a table", found=None, mend=SETUP_COMMAND)
-                for table in (self.tables.event_log, self.tables.raw_objects)
-            ]
-        with self._file.open_for_reading() as connection:
-            rows = connection.execute(_sql("columns"), {"dataset": self.tables.dataset}).fetchall()
-        found: dict[str, dict[str, tuple[str, bool]]] = {}
-        for _, table, column, kind, nullable in rows:
-            found.setdefault(table, {})[column] = (kind, nullable)
+        found: dict[str, dict[str, str]] = {}
+        if self._file.exists():
+            with self._file.open_for_reading() as connection:
+                rows = connection.execute(_sql("columns"), {"dataset": self.tables.dataset}).fetchall()
+            for _, table, column, kind, nullable in rows:
+                found.setdefault(table, {})[column] = described(kind, nullable=nullable)
         return [
-            *_differences(self.tables.dataset, self.tables.event_log, EVENT_LOG_COLUMNS, found),
-            *_differences(self.tables.dataset, self.tables.raw_objects, RAW_OBJECTS_COLUMNS, found),
+            difference
+            for table, columns in (
+                (self.tables.event_log, EVENT_LOG_COLUMNS),
+                (self.tables.raw_objects, RAW_OBJECTS_COLUMNS),
+            )
+            for difference in differences(
+                table, columns, found.get(table), types=_TYPES, quoted=f'"{self.tables.dataset}"."{table}"'
+            )
         ]
 
     def migrate(self) -> None:
@@ -166,6 +170,19 @@ class DuckDBStore:
             except duckdb.Error as error:
                 raise _failed_query(error) from None
 
+    def diagnose(self) -> list[Finding]:
+        """Whether the file is there, can be opened and written, and has tables that fit."""
+        return diagnose(self.path, self.tables.dataset, self.check_tables)
+
+    def next_places(self, after: int, limit: int) -> pa.Table:
+        """The next objects in the order of the file, without their payloads."""
+        return self._read("next_places", {"after": after, "limit": limit})
+
+    def rows_at(self, places: Sequence[int]) -> pa.Table:
+        """The rows at these places of the file."""
+        bounds = {"first": min(places), "last": max(places)}
+        return self._read("rows_at", {"places": list(places), **bounds})
+
     def close(self) -> None:
         """Nothing stays open between calls."""
 
@@ -176,6 +193,19 @@ class DuckDBStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _read(self, name: str, values: Mapping[str, Any]) -> pa.Table:
+        if not self._file.exists():
+            raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
+        with self._file.open_for_reading() as connection:
+            try:
+                return connection.sql(self._named(_sql(name)), params=dict(values)).to_arrow_table()
+            except duckdb.CatalogException:
+                raise StoreSchemaError("store: the tables are not there", next_step=_SETUP) from None
+            except duckdb.Error as error:
+                raise StoreUnavailableError(
+                    f"store: reading failed: {type(error).__name__}{cause(error)}", place=str(self.path)
+                ) from None
 
     def _write(self, work: Callable[[duckdb.DuckDBPyConnection], T], *, memory: int = _WRITE_MEMORY) -> T:
         with self._file.open_for_writing() as connection:
@@ -288,38 +318,6 @@ def _event_row(event: Event) -> dict[str, Any]:
     row["status"] = event.status.value
     row["payload"] = None if event.payload is None else json.dumps(dict(event.payload), allow_nan=False)
     return row
-
-
-def _differences(
-    dataset: str,
-    table: str,
-    columns: Sequence[tuple[str, str, bool]],
-    found: Mapping[str, Mapping[str, tuple[str, bool]]],
-) -> Iterator[Difference]:
-    if table not in found:
-        yield Difference(table=table, column=None, expected="a table", found=None, mend=SETUP_COMMAND)
-        return
-    there = found[table]
-    for name, kind, nullable in columns:
-        expected = _described(_TYPES[kind], nullable=nullable)
-        actual = _described(there[name][0], nullable=there[name][1]) if name in there else None
-        if actual != expected:
-            mend = None
-            alter = f'ALTER TABLE "{dataset}"."{table}"'
-            if nullable and actual is None:
-                mend = f"{alter} ADD COLUMN IF NOT EXISTS {name} {_TYPES[kind]}"
-            elif nullable and actual == _described(_TYPES[kind], nullable=False):
-                mend = f"{alter} ALTER COLUMN {name} DROP NOT NULL"
-            yield Difference(table=table, column=name, expected=expected, found=actual, mend=mend)
-    known = {name for name, _, _ in columns}
-    for name, (kind, nullable) in there.items():
-        if name not in known:
-            actual = _described(kind, nullable=nullable)
-            yield Difference(table=table, column=name, expected="no such column", found=actual)
-
-
-def _described(kind: str, *, nullable: bool) -> str:
-    return kind if nullable else f"{kind} NOT NULL"
 
 
 def _has_view(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:

@@ -8,6 +8,8 @@ from sqlglot import exp
 
 from tests.emulator.wire import Json
 
+#: What a statement says of a table, by its name in the resource.
+_STATED = ("schema", "description", "labels", "timePartitioning", "clustering")
 _REST_TYPES = {
     "INT64": "INTEGER",
     "FLOAT64": "FLOAT",
@@ -30,23 +32,28 @@ class TableChange:
         #: The path of the table's resource.
         self.path = "/bigquery/v2/projects/{}/datasets/{}/tables/{}".format(*full)
 
-    def skipped(self, before: Json | None) -> bool:
-        """The statement does nothing to a table that is there before, because of `IF NOT EXISTS`."""
-        made = isinstance(self.statement, exp.Create) and not self.statement.args.get("replace")
-        return made and before is not None
+    @property
+    def makes_table(self) -> bool:
+        return isinstance(self.statement, exp.Create)
 
-    def patch(self, resource: Json) -> Json:
-        """The change to the table's resource, given as it is after the statement."""
+    def patch(self, before: Json | None, after: Json) -> Json:
+        """What makes the table's resource right, given as it is before and after the statement.
+
+        `CREATE TABLE IF NOT EXISTS` does nothing to a table that is there, but the emulator then forgets
+        parts of its resource.
+        """
         if isinstance(self.statement, exp.Create):
-            return _created(self.statement)
-        fields = resource["schema"]["fields"]
+            if before is None or self.statement.args.get("replace"):
+                return _created(self.statement)
+            return {key: before[key] for key in _STATED if key in before}
+        fields = after["schema"]["fields"]
         for action in self.statement.args["actions"]:
             fields = _altered(fields, action)
         return {"schema": {"fields": fields}}
 
 
 def table_changes(sql: str, project: str, dataset: str | None) -> list[TableChange]:
-    """The statements of a script that make or alter a table with a list of columns."""
+    """The statements that make a table with a list of columns or alter one; none within `BEGIN` or `IF`."""
     words = sql.upper().split()
     if "TABLE" not in words or not {"CREATE", "ALTER"} & {word.rpartition(";")[2] for word in words}:
         return []
@@ -89,7 +96,7 @@ def _created(statement: exp.Create) -> Json:
 
 
 def _options(items: Iterable[Any]) -> dict[str, Any]:
-    return {item.name.lower(): item.args["value"] for item in items if isinstance(item, exp.Property)}
+    return {item.name.lower(): item.args["value"] for item in items if type(item) is exp.Property}
 
 
 def _field(column: exp.ColumnDef) -> Json:

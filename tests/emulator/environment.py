@@ -66,7 +66,13 @@ def _make(folder: Path) -> None:
 
 def _run(*command: str, env: dict[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS
+        command,
+        check=False,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_SECONDS,
     )
     if done.returncode != 0:
         raise RuntimeError(

@@ -5,10 +5,11 @@
 - insertAll drops a row whose insertId the table took within the last minute. Unknown fields, missing
   required columns and objects in place of JSON text are `insertErrors`, and then nothing is inserted.
 - A client's id names one job: used again it is 409 `duplicate`, and load jobs are known by it too. A dry
-  run takes no id. A finished upload that is sent again answers with its job again. Uploads in one request
-  (multipart) work.
+  run takes no id. A load into no table fails with `notFound`. A finished upload that is sent again answers
+  with its job again. Uploads in one request (multipart) work.
 - A table made or altered by SQL has the columns, modes, descriptions, partitioning, clustering and labels
-  in `tables.get` that the statement gave it. `ADD COLUMN`, `DROP COLUMN` and `DROP NOT NULL` are known.
+  in `tables.get` that the statement gave it. `ADD COLUMN`, `DROP COLUMN` and `DROP NOT NULL` are known;
+  `IF NOT EXISTS` changes nothing of a table that is there. Statements within `BEGIN` or `IF` are not seen.
 - Compressed requests are understood.
 
 Left as the emulator has it: dmlStats and labels of jobs are absent, totalBytesProcessed is 0 and
@@ -131,7 +132,7 @@ class ServiceFront:
             self._requests.append(Recorded(request.method, request.path, content, status))
         return result
 
-    def _take_fault(self, request: Request) -> Any:  # noqa: ANN401
+    def _take_fault(self, request: Request) -> Any:
         with self._lock:
             waiting = list(self._faults)
         matching = [fault for fault in waiting if fault.matches(request)]  # may wait for the body
@@ -142,9 +143,13 @@ class ServiceFront:
         return None
 
     def _correct(self, request: Request) -> Answer:
-        if request.method == "POST" and request.route.endswith("/insertAll"):
+        if "/tables/" in request.route:
             with self._tables:
-                return self._streaming.insert_all(request)
+                if request.method == "POST" and request.route.endswith("/insertAll"):
+                    return self._streaming.insert_all(request)
+                if request.method == "DELETE":
+                    self._streaming.forget(request.route)
+                return self._emulator.forward(request)
         changes = self._changes(request)
         if not changes:
             return self._jobs.handle(request) or self._emulator.forward(request)
@@ -173,9 +178,12 @@ class ServiceFront:
 
     def _apply(self, change: TableChange, known: dict[str, Json | None]) -> None:
         resource = self._emulator.table(change.path)
-        if resource is None or change.skipped(known[change.path]):
+        if resource is None:
             return
-        answer = self._emulator.send_json("PATCH", change.path, change.patch(resource))
+        if change.makes_table and not known[change.path]:
+            self._streaming.forget(change.path)
+        patch = change.patch(known[change.path], resource)
+        answer = self._emulator.send_json("PATCH", change.path, patch)
         if answer.status != 200:
             raise RuntimeError(
                 f"The emulator did not take a table's resource: {answer.status} {answer.body!r}"
@@ -212,11 +220,11 @@ class _Server(ThreadingHTTPServer):
         self.errors: list[Exception] = []
         self._connections: set[socket.socket] = set()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+    def shutdown_request(self, request: Any) -> None:
         """Close without the orderly end that would hide a reset from the client."""
         self._connections.discard(request)
         self.close_request(request)
@@ -229,9 +237,9 @@ class _Server(ThreadingHTTPServer):
             except OSError:
                 continue  # the other side was quicker
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Keep what went wrong; a client that hung up is none of our business."""
-        error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
+        error = sys.exc_info()[1]
         if isinstance(error, Exception) and not isinstance(error, ConnectionError):
             self.errors.append(error)
 
@@ -240,7 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing: `ServiceFront.requests` tells."""
 
     def _handle(self) -> None:

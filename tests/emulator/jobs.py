@@ -11,6 +11,7 @@ from tests.emulator.wire import Answer, Emulator, Json, Request, json_answer, se
 
 _ONE_JOB = re.compile(r"(/bigquery/v2/projects/([^/]+)/(?:jobs|queries)/)([^/?]+)(.*)")
 _NEW_JOB = re.compile(r"/(?:upload/)?bigquery/v2/projects/([^/]+)/jobs")
+_NO_TABLE = re.compile(r"Table with name .* does not exist")
 _MEDIA_TYPE = re.compile(rb"content-type: \*/\*", re.IGNORECASE)
 
 
@@ -125,16 +126,27 @@ def _client_id(job: Json) -> str | None:
 
 
 def _renamed(answer: Answer, old: str, new: str) -> Answer:
-    """The answer with the client's id of the job in place of the emulator's."""
+    """The answer with the client's id of the job in place of the emulator's, and the right failure."""
     content = answer.json
-    if old == new or content is None:
+    if content is None:
         return answer
     for resource in (content, content.get("job", {})):
-        if _client_id(resource) == old:
+        _say_what_is_missing(resource)
+        if old != new and _client_id(resource) == old:
             resource["jobReference"]["jobId"] = new
             if "id" in resource:
                 resource["id"] = f"{resource['jobReference']['projectId']}:US.{new}"
     return answer.with_json(content)
+
+
+def _say_what_is_missing(job: Json) -> None:
+    """A load into no table fails with `notFound`; the emulator says `invalid`."""
+    status = job.get("status", {})
+    failure = status.get("errorResult") if isinstance(status, dict) else None
+    if failure and "load" in job["configuration"] and _NO_TABLE.search(failure["message"]):
+        table = "{projectId}:{datasetId}.{tableId}".format(**job["configuration"]["load"]["destinationTable"])
+        status["errorResult"] = {"reason": "notFound", "message": f"Not found: Table {table}"}
+        status["errors"] = [status["errorResult"]]
 
 
 def _taken(project: str, name: str) -> Answer:

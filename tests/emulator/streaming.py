@@ -13,8 +13,12 @@ class Streaming:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        #: (table, when it was made): insertId: when it was taken.
-        self._taken: dict[tuple[str, str], dict[str, float]] = {}
+        #: The table's path: insertId: when it was taken.
+        self._taken: dict[str, dict[str, float]] = {}
+
+    def forget(self, path: str) -> None:
+        """A table that is made anew has no rows behind it."""
+        self._taken.pop(path, None)
 
     def insert_all(self, request: Request) -> Answer:
         """Check the rows, drop those whose insertId was taken, and forward the rest."""
@@ -27,7 +31,7 @@ class Streaming:
         if errors and not body.get("skipInvalidRows"):
             stopped = [_row_error(i, "stopped", "", "") for i in range(len(rows)) if i not in errors]
             return _answer([*errors.values(), *stopped])
-        taken = self._remembered(path, table)
+        taken = self._remembered(path)
         fresh, ids = [], set()
         for index, row in enumerate(rows):
             known = row.get("insertId")
@@ -43,8 +47,8 @@ class Streaming:
         taken.update(dict.fromkeys(ids, time.monotonic()))
         return _answer(list(errors.values()))
 
-    def _remembered(self, path: str, table: Json) -> dict[str, float]:
-        taken = self._taken.setdefault((path, table["creationTime"]), {})
+    def _remembered(self, path: str) -> dict[str, float]:
+        taken = self._taken.setdefault(path, {})
         now = time.monotonic()
         for key in [key for key, since in taken.items() if now - since > _REMEMBERED_SECONDS]:
             del taken[key]
@@ -57,7 +61,7 @@ def _answer(errors: list[Json]) -> Answer:
 
 
 def _errors(rows: list[Json], table: Json, *, ignore_unknown: bool) -> dict[int, Json]:
-    """The first thing wrong with each bad row, by the row's index; columns within records are not looked at."""
+    """The first thing wrong with each bad row, by the row's index. Columns within records are not checked."""
     fields = {field["name"].lower(): field for field in table.get("schema", {}).get("fields", [])}
     errors = {}
     for index, row in enumerate(rows):

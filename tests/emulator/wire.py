@@ -12,8 +12,17 @@ from urllib.parse import urlsplit
 
 #: Headers that concern one connection only, and so are not forwarded (RFC 9110, section 7.6.1).
 HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    "transfer-encoding upgrade".split()
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 _RECOMPUTED = frozenset({"host", "content-length", "accept-encoding", "expect"})
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
--- The next events by id, after @after.
+-- The next events by id, after `after`.
 SELECT *
 FROM {event_log}
 WHERE event_id > @after

@@ -1,4 +1,4 @@
--- Where the newest completed ingestion of a source (@source_system, @object_type) ended.
+-- Where the newest completed ingestion of a source (`source_system`, `object_type`) ended.
 SELECT JSON_QUERY(payload, '$.cursor') AS cursor
 FROM {event_log}
 WHERE event_type = 'ingestion.completed'

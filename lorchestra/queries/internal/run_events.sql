@@ -1,4 +1,4 @@
--- The events of one run (@run_id), oldest first.
+-- The events of one run (`run_id`), oldest first.
 SELECT *
 FROM {event_log}
 WHERE correlation_id = @run_id

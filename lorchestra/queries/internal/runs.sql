@@ -1,4 +1,4 @@
--- Runs, newest first; @job and @state narrow them when they are not empty.
+-- Runs, newest first; `job` and `state` narrow them when they are not empty.
 SELECT *
 FROM {job_runs}
 WHERE (@job = '' OR job_name = @job)

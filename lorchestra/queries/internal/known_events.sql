@@ -1,4 +1,4 @@
--- Which of these events are there already; the bounds of their times narrow the partitions that are read.
+-- Which of the given events (`event_ids`) are there; the bounds of their times narrow what is read.
 SELECT event_id
 FROM {event_log}
 WHERE event_id IN UNNEST(@event_ids)

@@ -1,0 +1,79 @@
+"""Commands about the store itself: whether it can be used, and moving to another."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lorchestra.cli_base import opened_store, say, settled_store, with_settings
+from lorchestra.errors import UsageError
+
+if TYPE_CHECKING:
+    from lorchestra.config import Settings
+
+_STATES = {True: "ok", False: "missing", None: "unknown"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+@with_settings
+def doctor(*, as_json: bool, settings: "Settings") -> None:
+    """Say which store is used, as whom, what is permitted there, and how to mend what is missing."""
+    from lorchestra.stores.base import Diagnoses
+    from lorchestra.terminal import print_rows
+
+    store = opened_store(settings)
+    if not isinstance(store, Diagnoses):
+        raise UsageError("store: this kind of store cannot be examined")
+    findings = store.diagnose()
+    rows = [
+        {"check": one.check, "state": _STATES[one.ok], "found": one.found, "fix": one.fix} for one in findings
+    ]
+    if as_json:
+        print_rows(("check", "state", "found", "fix"), rows, form="json")
+    else:
+        print_rows(("check", "state", "found"), rows, form="table")
+        # Below the table and whole: to be copied.
+        for one in findings:
+            if one.fix and not one.ok:
+                click.echo(f"{one.check}: {one.fix}")
+    if any(one.ok is False for one in findings):
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.option("--to", "target_url", metavar="URL", required=True, help="The store to copy to.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as a JSON array of one object.")
+@with_settings
+def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
+    """Copy both tables to another store, and check that everything arrived.
+
+    What is there already is left out, so the command can be given again at any time: after an interruption it
+    goes on, and later it brings what is new.
+    """
+    from dataclasses import asdict
+
+    from lorchestra.jobs.context import JobProgress
+    from lorchestra.store_copy import copy_store, raise_if_incomplete
+    from lorchestra.stores import open_store
+    from lorchestra.terminal import print_rows, progress_bar
+
+    source = settled_store(settings)
+    target = open_store(
+        target_url,
+        event_log_table=settings.store.event_log_table,
+        raw_objects_table=settings.store.raw_objects_table,
+        busy_timeout_seconds=settings.store.busy_timeout_seconds,
+    )
+    with target, progress_bar("copy") as show:
+        result = copy_store(source, target, report=lambda done: show(JobProgress(records=done)))
+    if as_json:
+        print_rows(list(asdict(result)), [asdict(result)], form="json")
+    else:
+        for name in ("events", "objects"):
+            there, copied = getattr(result, name), getattr(result, f"{name}_copied")
+            verified = getattr(result, f"{name}_verified")
+            click.echo(
+                f"{name}: {there:,} in the source, {copied:,} copied now, {verified:,} found in the target"
+            )
+    raise_if_incomplete(result)
+    say(f"To use it from now on, set url under [store] to {target_url}")

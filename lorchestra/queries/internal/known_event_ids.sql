@@ -1,5 +1,0 @@
--- How many of the given events (@event_ids) are there; the bounds of their times narrow what is read.
-SELECT COUNT(DISTINCT event_id) AS known
-FROM {event_log}
-WHERE event_id IN UNNEST(@event_ids)
-  AND created_at BETWEEN @first AND @last

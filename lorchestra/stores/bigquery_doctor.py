@@ -1,0 +1,137 @@
+"""What it takes to work with a dataset in BigQuery, checked one after the other by doing a little of it."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from google.api_core.exceptions import Forbidden, NotFound
+from google.cloud import bigquery
+
+from lorchestra.errors import StoreError
+from lorchestra.model import Difference, Finding, TableNames
+from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
+from lorchestra.stores.bigquery_errors import explained, reason_of, service_errors
+from lorchestra.stores.bigquery_staging import PREFIX, drop
+
+_SETUP = "lorchestra setup"
+_SHORT_LIFE = timedelta(hours=1)
+
+
+def diagnose(
+    connection: Connection, tables: TableNames, check_tables: Callable[[], list[Difference]]
+) -> list[Finding]:
+    """Store, credentials, jobs, dataset, tables, staging. What depends on something missing is unknown."""
+    return list(_findings(connection, tables, check_tables))
+
+
+def _findings(
+    connection: Connection, tables: TableNames, check_tables: Callable[[], list[Difference]]
+) -> Iterator[Finding]:
+    project = connection.target.project
+    yield Finding(check="store", ok=True, found=f"BigQuery, project {project}, dataset {tables.dataset}")
+    try:
+        with service_errors():
+            client = connection.client
+    except StoreError as error:
+        yield Finding(check="credentials", ok=False, found=error.message, fix=error.next_step)
+        return
+    who = None
+    try:
+        who = _identity(connection)
+        yield Finding(check="credentials", ok=True, found=who)
+        yield Finding(check="run jobs", ok=True, found=f"bigquery.jobs.create in {client.project}")
+    except Forbidden as error:
+        yield Finding(check="credentials", ok=True, found="accepted; the identity is not told")
+        yield Finding(
+            check="run jobs",
+            ok=False,
+            found=f"bigquery.jobs.create: {reason_of(error)}",
+            fix=_grant(project, who, "roles/bigquery.jobUser"),
+        )
+    except Exception as error:  # noqa: BLE001 - a finding, whatever it is
+        trouble = explained(error)
+        yield Finding(check="credentials", ok=False, found=trouble.message, fix=trouble.next_step)
+        return
+    yield from _dataset(connection, tables, who, check_tables)
+
+
+def _identity(connection: Connection) -> str:
+    # Reads nothing and costs nothing, and is a job all the same.
+    job = connection.client.query(
+        "SELECT SESSION_USER() AS who", retry=connection.retry, timeout=CALL_SECONDS, job_retry=None
+    )
+    [row] = job.result(retry=connection.retry, timeout=JOB_SECONDS, job_retry=None)
+    return str(row["who"])
+
+
+def _dataset(
+    connection: Connection,
+    tables: TableNames,
+    who: str | None,
+    check_tables: Callable[[], list[Difference]],
+) -> Iterator[Finding]:
+    client = connection.client
+    reference = bigquery.DatasetReference(client.project, tables.dataset)
+    try:
+        dataset = client.get_dataset(reference, retry=connection.retry, timeout=CALL_SECONDS)
+    except NotFound:
+        yield Finding(
+            check="dataset",
+            ok=False,
+            found="is not there",
+            fix=f"{_SETUP}   (needs bigquery.datasets.create: roles/bigquery.user on the project)",
+        )
+        yield Finding(check="tables", ok=None, found="there is no dataset yet")
+        yield Finding(check="write tables", ok=None, found="there is no dataset yet")
+        return
+    except Forbidden as error:
+        yield Finding(
+            check="dataset",
+            ok=False,
+            found=f"bigquery.datasets.get: {reason_of(error)}",
+            fix=_grant(client.project, who, "roles/bigquery.dataEditor"),
+        )
+        return
+    yield Finding(check="dataset", ok=True, found=f"is there, in {dataset.location}")
+    yield _tables(check_tables)
+    yield _staging(connection, reference, who)
+
+
+def _tables(check_tables: Callable[[], list[Difference]]) -> Finding:
+    try:
+        differences = check_tables()
+    except StoreError as error:
+        return Finding(check="tables", ok=False, found=error.message, fix=error.next_step)
+    if not differences:
+        return Finding(check="tables", ok=True, found="both are as they should be")
+    return Finding(
+        check="tables",
+        ok=False,
+        found=f"{len(differences)} differences",
+        fix=f"{_SETUP} --check; then {_SETUP}",
+    )
+
+
+def _staging(connection: Connection, dataset: bigquery.DatasetReference, who: str | None) -> Finding:
+    """Make an empty table, and drop it: what every batch does."""
+    table = bigquery.Table(
+        dataset.table(f"{PREFIX}doctor_{secrets.token_hex(4)}"), schema=[bigquery.SchemaField("a", "STRING")]
+    )
+    table.expires = datetime.now(UTC) + _SHORT_LIFE
+    try:
+        connection.client.create_table(table, retry=connection.retry, timeout=CALL_SECONDS)
+        drop(connection, table.reference)
+    except Forbidden as error:
+        return Finding(
+            check="write tables",
+            ok=False,
+            found=f"bigquery.tables.create, .delete: {reason_of(error)}",
+            fix=_grant(dataset.project, who, "roles/bigquery.dataEditor"),
+        )
+    return Finding(check="write tables", ok=True, found="a table could be made and dropped")
+
+
+def _grant(project: str, who: str | None, role: str) -> str:
+    kind = "serviceAccount" if who and who.endswith(".gserviceaccount.com") else "user"
+    member = f"{kind}:{who}" if who else "user:YOUR_ADDRESS"
+    return f"gcloud projects add-iam-policy-binding {project} --member={member} --role={role}"

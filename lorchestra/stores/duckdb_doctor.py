@@ -1,0 +1,42 @@
+"""Whether a DuckDB file can be worked with."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from lorchestra.errors import StoreError
+from lorchestra.model import Difference, Finding
+from lorchestra.setup import SETUP_COMMAND
+
+
+def diagnose(path: Path, dataset: str, check_tables: Callable[[], list[Difference]]) -> list[Finding]:
+    """The store, its file, its tables, and whether it may be written."""
+    findings = [Finding(check="store", ok=True, found=f"DuckDB, {path}, dataset {dataset}")]
+    there = path.exists()
+    if there:
+        findings.append(Finding(check="file", ok=True, found=f"{path.stat().st_size:,} bytes"))
+        findings.append(_tables(check_tables))
+    else:
+        findings.append(Finding(check="file", ok=True, found="not there; the first run or setup makes it"))
+    target = path if there else path.parent
+    writable = os.access(target, os.W_OK)
+    return [
+        *findings,
+        Finding(
+            check="write",
+            ok=writable,
+            found="may be written" if writable else "may not be written",
+            fix=None if writable else f"chmod u+w '{target}'",
+        ),
+    ]
+
+
+def _tables(check_tables: Callable[[], list[Difference]]) -> Finding:
+    try:
+        differences = check_tables()
+    except StoreError as error:
+        return Finding(check="tables", ok=False, found=error.message, fix=error.next_step)
+    if not differences:
+        return Finding(check="tables", ok=True, found="both are as they should be")
+    fix = f"{SETUP_COMMAND} --check; then {SETUP_COMMAND}"
+    return Finding(check="tables", ok=False, found=f"{len(differences)} differences", fix=fix)
