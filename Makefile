@@ -13,7 +13,7 @@ demo: $(STAMP) ## ingest the sample mailbox and look at it
 	@$(BIN)/python -m examples.demo
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 lint: $(STAMP) ## style, types, and which layer may import which
 	$(BIN)/ruff check .

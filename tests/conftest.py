@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorchestra.stores import Store, open_store
-from tests.service.front import ServiceFront, service_front
+from tests.emulator.front import ServiceFront, service_front
 from tests.emulator.process import running_emulator
 
 _SETTINGS = {
@@ -62,7 +62,7 @@ def _front(emulator: str) -> Iterator[ServiceFront]:
 def bigquery_service(
     _front: ServiceFront, _no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch
 ) -> ServiceFront:
-    """The emulator behind its front, where this process and those it starts find it; no fault is asked for."""
+    """The emulator behind its front, where this process and those it starts find it, without faults."""
     _front.reset()
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", _front.endpoint)
     return _front

@@ -2,7 +2,7 @@
 
 import io
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -37,18 +37,28 @@ class JsonLines(io.RawIOBase):
         self._at = max(0, min(start + offset, size))
         return self._at
 
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, never more room taken for them than they need."""
+        left = (self._ends[-1] if self._ends else 0) - self._at
+        wanted = left if size < 0 else min(size, left)
+        return b"".join(self._parts(wanted))
+
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer as far as there is something."""
         view = memoryview(buffer).cast("B")
         filled = 0
-        number = bisect_right(self._ends, self._at)
-        while filled < len(view) and number < len(self._pieces):
-            piece = self._pieces[number]
-            begin = len(piece) - (self._ends[number] - self._at)
-            part = memoryview(piece)[begin : begin + len(view) - filled]
+        for part in self._parts(len(view)):
             view[filled : filled + len(part)] = part
             filled += len(part)
-            self._at += len(part)
-            if self._at == self._ends[number]:
-                number += 1
         return filled
+
+    def _parts(self, size: int) -> Iterator[memoryview]:
+        number = bisect_right(self._ends, self._at)
+        while size > 0 and number < len(self._pieces):
+            piece = self._pieces[number]
+            begin = len(piece) - (self._ends[number] - self._at)
+            part = memoryview(piece)[begin : begin + size]
+            size -= len(part)
+            self._at += len(part)
+            number += self._at == self._ends[number]
+            yield part

@@ -4,6 +4,7 @@
 
 - insertAll drops a row whose insertId the table took within the last minute. Unknown fields, missing
   required columns and objects in place of JSON text are `insertErrors`, and then nothing is inserted.
+- A table that is made in a dataset that is not there is answered with 404.
 - A client's id names one job: used again it is 409 `duplicate`, and load jobs are known by it too. A dry
   run takes no id. A load into no table fails with `notFound`. A finished upload that is sent again answers
   with its job again. Uploads in one request (multipart) work.
@@ -143,6 +144,9 @@ class ServiceFront:
         return None
 
     def _correct(self, request: Request) -> Answer:
+        if request.method == "POST" and request.route.endswith("/tables"):
+            dataset = self._emulator.send("GET", request.route.removesuffix("/tables"))
+            return self._emulator.forward(request) if dataset.status == 200 else dataset
         if "/tables/" in request.route:
             with self._tables:
                 if request.method == "POST" and request.route.endswith("/insertAll"):

@@ -589,7 +589,7 @@ def test_a_store_that_was_not_set_up_makes_its_tables_or_says_so(bare_bench: Ben
         store.merge(staged({key(1): mail(1)}))
         assert store.check_tables() == []
         return
-    for write in (lambda: store.merge(staged({key(1): mail(1)})), lambda: bare_bench.log()):
+    for write in (lambda: store.merge(staged({key(1): mail(1)})), bare_bench.log):
         with pytest.raises(StoreSchemaError, match="not there") as caught:
             write()
         assert "lorchestra setup" in str(caught.value.next_step)
