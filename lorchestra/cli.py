@@ -224,8 +224,9 @@ def setup(*, check: bool, settings: "Settings") -> None:
 
     store = opened_store(settings)
     if not check:
-        store.create_tables()
+        # The view needs the columns that an older event log lacks.
         store.migrate()
+        store.create_tables()
     differences = store.check_tables()
     if not differences:
         say(f"{store.tables.dataset}: both tables are as they should be.")

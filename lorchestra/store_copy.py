@@ -59,8 +59,8 @@ def copy_store(source: Store, target: Store, *, report: Callable[[int], None] = 
         raise StoreSchemaError(
             "store: the tables to copy are missing or differ", next_step="Run `lorchestra setup` first."
         )
-    target.create_tables()
     target.migrate()
+    target.create_tables()
     if target.check_tables():
         raise StoreSchemaError(
             "--to: the tables there differ from what is needed",

@@ -10,15 +10,17 @@ from lorchestra.stores import Store, open_store
 from tests.emulator.front import ServiceFront, service_front
 from tests.emulator.process import running_emulator
 
-_SETTINGS = {
-    "BIGQUERY_EMULATOR_HOST",
-    "EVENTS_BQ_DATASET",
-    "EVENT_LOG_TABLE",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "GOOGLE_CLOUD_PROJECT",
-    "RAW_OBJECTS_TABLE",
-    "TRACEPARENT",
-}
+_SETTINGS = {"EVENTS_BQ_DATASET", "EVENT_LOG_TABLE", "RAW_OBJECTS_TABLE", "TRACEPARENT"}
+_SERVICE_SETTINGS = ("BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_service_from_outside() -> Iterator[None]:
+    """No test reaches a service that whoever runs it uses."""
+    with pytest.MonkeyPatch.context() as outside:
+        for name in _SERVICE_SETTINGS:
+            outside.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +61,7 @@ def _front(emulator: str) -> Iterator[ServiceFront]:
 
 
 @pytest.fixture
-def bigquery_service(
-    _front: ServiceFront, _no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch
-) -> ServiceFront:
+def bigquery_service(_front: ServiceFront, monkeypatch: pytest.MonkeyPatch) -> ServiceFront:
     """The emulator behind its front, where this process and those it starts find it, without faults."""
     _front.reset()
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", _front.endpoint)

@@ -48,6 +48,8 @@ class Project:
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    #: Another store than the DuckDB file of the folder.
+    store_url: str | None = None
 
     @property
     def spool(self) -> Path:
@@ -63,7 +65,8 @@ class Project:
 
     def configure(self, *tables: str, store: str = "busy_timeout_seconds = 10") -> None:
         """Write `lorchestra.toml`: `[store]` and the tables given."""
-        text = "\n\n".join([f"[store]\n{store}", *(dedent(table).strip() for table in tables)])
+        url = f'url = "{self.store_url}"\n' if self.store_url else ""
+        text = "\n\n".join([f"[store]\n{url}{store}", *(dedent(table).strip() for table in tables)])
         (self.folder / "lorchestra.toml").write_text(text + "\n", encoding="utf-8")
 
     def mailbox(self, count: int, *, name: str = "takeout.mbox") -> None:
@@ -123,7 +126,7 @@ class Project:
         )
 
     def store(self) -> Store:
-        return open_store(f"duckdb:///{self.database}", busy_timeout_seconds=10)
+        return open_store(self.store_url or f"duckdb:///{self.database}", busy_timeout_seconds=10)
 
     def table(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Rows of a query, asked of the store itself; payloads as the values they hold."""
@@ -176,9 +179,9 @@ class Project:
         self.variables["PYTHONPATH"] = str(site)
 
 
-def new_project(folder: Path, *, messages: int = 3) -> Project:
+def new_project(folder: Path, *, messages: int = 3, store_url: str | None = None) -> Project:
     """A project with the job `gmail_ingest_acct1` and a mailbox of so many messages."""
-    project = Project(folder=folder)
+    project = Project(folder=folder, store_url=store_url)
     project.configure(
         f"""
         [jobs.{JOB}]

@@ -98,7 +98,9 @@ class DuckDBStore:
 
     def migrate(self) -> None:
         """Run what mends an event_log of before."""
-        mends = [d.mend for d in self.check_tables() if d.table == self.tables.event_log and d.mend]
+        mends = [
+            d.mend for d in self.check_tables() if d.table == self.tables.event_log and d.column and d.mend
+        ]
 
         def run(connection: duckdb.DuckDBPyConnection) -> None:
             for statement in mends:
@@ -300,7 +302,16 @@ def _select(
             for column, name, kind in zip(columns, relation.columns, kinds, strict=True)
         ]
         relation = relation.select(*columns)
-    return relation.to_arrow_table()
+    return _with_plain_booleans(relation.to_arrow_table())
+
+
+def _with_plain_booleans(table: pa.Table) -> pa.Table:
+    # Without loss DuckDB gives booleans as bytes; no other store does.
+    for number, field in enumerate(table.schema):
+        if str(field.type) == "extension<arrow.bool8>":
+            column = table.column(number).cast(pa.bool_())
+            table = table.set_column(number, pa.field(field.name, pa.bool_()), column)
+    return table
 
 
 def _failed_query(error: duckdb.Error) -> QueryError:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -131,10 +132,19 @@ class Finished:
         return (self.project.folder / name).read_text()
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    project = new_project(tmp_path_factory.mktemp("specification"), messages=MESSAGES)
-    return Finished(project=project, said=project.shell(STEP_5).splitlines())
+@pytest.fixture(scope="module", params=["duckdb", "bigquery"])
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    folder = tmp_path_factory.mktemp("specification")
+    with pytest.MonkeyPatch.context() as environment:
+        url = None
+        if request.param == "bigquery":
+            # Right at the emulator: whatever stands between could help.
+            environment.setenv("BIGQUERY_EMULATOR_HOST", request.getfixturevalue("emulator"))
+            url = "bigquery://local-orchestration/events_dev"
+        project = new_project(folder, messages=MESSAGES, store_url=url)
+        if url is not None:
+            project.lorchestra("setup")
+        yield Finished(project=project, said=project.shell(STEP_5).splitlines())
 
 
 def _moments(line: str) -> tuple[datetime, datetime]:

@@ -1,5 +1,7 @@
 """What every store promises about its tables: made when missing, compared, never altered."""
 
+import json
+
 import pytest
 
 from lorchestra.model import Difference
@@ -130,6 +132,52 @@ def test_a_column_that_must_not_be_null_and_may_is_named(bench: Bench) -> None:
         (EVENT_LOG, "trace_id"),
         (EVENT_LOG, "payload"),
     }
+
+
+def test_an_older_event_log_is_migrated(bench: Bench) -> None:
+    """The statements shown for an event_log of before bring it up to date; its rows and raw_objects stay."""
+    bench.store.create_tables()
+    bench.upsert([{"id": "1"}])
+    bench.run_sql("DROP TABLE {event_log}")
+    bench.run_sql(
+        """CREATE TABLE {event_log} (
+               event_id {STRING} NOT NULL, event_type {STRING} NOT NULL, source_system {STRING} NOT NULL,
+               object_type {STRING}, idem_key {STRING} NOT NULL, correlation_id {STRING} NOT NULL,
+               created_at {TIMESTAMP} NOT NULL, status {STRING} NOT NULL, error_message {STRING})"""
+    )
+    bench.run_sql(
+        """INSERT INTO {event_log} (event_id, event_type, source_system, idem_key, correlation_id, created_at,
+                                    status)
+           VALUES ('0', 'email.received', 'tap', 'k', 'run', CURRENT_TIMESTAMP, 'ok')"""
+    )
+    store = bench.reopened()
+    assert all(difference.mend for difference in store.check_tables())
+
+    store.migrate()
+    store.migrate()
+
+    assert store.check_tables() == []
+    bench.log(payload={"a": 1}, trace_id="0af7651916cd43dd8448eb211c80319c")
+    old, new = bench.events()
+    assert (old["idem_key"], old["payload"], old["trace_id"]) == ("k", None, None)
+    assert json.loads(new["payload"]) == {"a": 1}
+    assert bench.count("raw_objects") == 1
+
+
+def test_migrating_never_touches_raw_objects(bench: Bench) -> None:
+    """What differs there is told of, with the statement that mends it, and left alone."""
+    bench.store.create_tables()
+    bench.run_sql("ALTER TABLE {raw_objects} DROP COLUMN external_id")
+    before = bench.store.check_tables()
+    bench.reopened().migrate()
+    assert bench.store.check_tables() == before
+    assert "external_id" in str(before[0].mend)
+
+
+def test_migrating_what_is_not_there_makes_nothing(bare_bench: Bench) -> None:
+    """Without tables there is nothing to bring up to date."""
+    bare_bench.store.migrate()
+    assert len(bare_bench.store.check_tables()) == 2
 
 
 def test_columns_of_others_are_named_in_order(bench: Bench) -> None:
