@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test lint format docs benchmark clean
+.PHONY: help demo test test-bigquery lint format docs benchmark clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -13,7 +13,12 @@ demo: $(STAMP) ## ingest the sample mailbox and look at it
 	@$(BIN)/python -m examples.demo
 
 test: $(STAMP) ## the whole test suite
+	@$(BIN)/python -m tests.emulator.environment > /dev/null
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
+
+test-bigquery: $(STAMP) ## the real BigQuery: PROJECT=... DATASET=..., which is made and removed
+	LORCHESTRA_LIVE_PROJECT=$(PROJECT) LORCHESTRA_LIVE_DATASET=$(DATASET) \
+	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/live/bigquery.py
 
 lint: $(STAMP) ## style, types, and which layer may import which
 	$(BIN)/ruff check .

@@ -27,7 +27,10 @@ from lorchestra.run_lock import Run, RunMarker
 from lorchestra.runs import RunLog
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS
 from lorchestra.sources.base import source_names, source_type
+from lorchestra.store_url import OPTIONS
 from lorchestra.stores import open_store
+from lorchestra.stores.bigquery_client import EMULATOR_VARIABLE
+from lorchestra.stores.bigquery_staging import USAGE
 
 FOLDER = ROOT / "docs" / "reference"
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
@@ -130,9 +133,13 @@ def _settings() -> Iterator[str]:
         yield from [f"## {heading}", "", ConfigFile.model_fields[field].description or "", ""]
         model = {"store": "StoreSettings", "spool": "SpoolSettings", "jobs": "JobSettings"}[field]
         yield from _keys(definitions[model])
+    yield from ["## BigQuery", "", meanings.BIGQUERY, ""]
+    _same(OPTIONS, meanings.BIGQUERY_OPTIONS, "options of the URL")
+    yield from _table(("Option", "Meaning"), [(_code(n), meanings.BIGQUERY_OPTIONS[n]) for n in OPTIONS])
     yield from ["## Environment", ""]
     rows = [(_code(CONFIG_VARIABLE), "The configuration file, when `--config` is not given.")]
     rows += [(_code(name), f"Replaces `{key}` of `[store]`.") for name, key in STORE_VARIABLES.items()]
+    rows += [(_code(EMULATOR_VARIABLE), "An emulator of BigQuery to use, such as `http://127.0.0.1:9050`.")]
     rows += [(_code("TRACEPARENT"), "W3C trace context; its trace id goes on every event of a run.")]
     yield from _table(("Variable", "Meaning"), rows)
     yield from [meanings.ENVIRONMENT, ""]
@@ -262,6 +269,16 @@ def _events(found: Mapping[str, _EventType]) -> Iterator[str]:
         yield from [f"## {event_type}", "", when, "", f"Here: {columns}.", ""]
         rows = [(_code(key), " or ".join(sorted(kind.keys[key])), known[key]) for key in known]
         yield from _table(("Key", "Type", "Meaning"), rows)
+    yield from [
+        "## On BigQuery",
+        "",
+        "`ingestion.completed` and `ingestion.failed` have these keys besides:",
+        "",
+    ]
+    _same({*USAGE, "api_calls"}, meanings.USAGE, "usage")
+    yield from _table(
+        ("Key", "Type", "Meaning"), [(_code(n), "number", t) for n, t in meanings.USAGE.items()]
+    )
     yield "A job of your own may write events of its own families, `family.verb` in lower case."
 
 

@@ -114,6 +114,29 @@ _INGESTION = {
     "seen_at": "The run's timestamp for `last_seen`.",
 }
 
+#: What `ingestion.*` tells besides, where the store is BigQuery.
+USAGE = {
+    "load_jobs": "Load jobs: one a batch.",
+    "query_jobs": "Queries: the look before each MERGE, and the MERGE.",
+    "dml_statements": "MERGE statements.",
+    "bytes_estimated": "What the dry runs said that the MERGEs would read.",
+    "bytes_processed": "What looks and MERGEs read, by the statistics of the jobs.",
+    "bytes_billed": "What of that is billed.",
+    "staging_tables_left": "Staging tables that could not be dropped; they have an end of their own.",
+    "api_calls": "Calls of the service, without repetitions and questions about a running job.",
+}
+BIGQUERY = (
+    "What may stand in the URL of a BigQuery store, as `bigquery://PROJECT/DATASET?location=EU`. "
+    "See [BigQuery](../bigquery.md)."
+)
+BIGQUERY_OPTIONS = {
+    "location": "Where a new dataset is made, and where jobs run; else as the service chooses.",
+    "credentials": "Key file of a service account, relative to the folder of the configuration. Without it: "
+    "Application Default Credentials.",
+    "impersonate": "Service account to act as.",
+    "quota_project": "Project whose quota is used and that pays for calls; else the project itself.",
+}
+
 PAYLOADS = {
     "job.started": {
         **_RUN,

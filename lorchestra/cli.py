@@ -15,7 +15,7 @@ import click
 
 from lorchestra.cli_base import Commands, job_names, opened_store, say, tell, with_settings
 from lorchestra.cli_read import jobs, query, runs
-from lorchestra.cli_store import copy, doctor
+from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def main() -> None:
 main.add_command(runs)
 main.add_command(jobs)
 main.add_command(query)
+main.add_command(setup)
 main.add_command(doctor)
 main.add_command(copy)
 
@@ -210,42 +211,6 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
     result = _watched(function, context, None)
     counts = result.counts if result is not None else {}
     return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
-
-
-@main.command()
-@click.option("--check", is_flag=True, help="Only compare; exit 2 when something differs.")
-@with_settings
-def setup(*, check: bool, settings: "Settings") -> None:
-    """Make what is missing, bring an older event log up to date, and compare the tables with what is needed.
-
-    raw_objects is never altered. Each difference is shown with the statement that mends it.
-    """
-    from lorchestra.terminal import print_rows
-
-    store = opened_store(settings)
-    if not check:
-        # The view needs the columns that an older event log lacks.
-        store.migrate()
-        store.create_tables()
-    differences = store.check_tables()
-    if not differences:
-        say(f"{store.tables.dataset}: both tables are as they should be.")
-        return
-    rows = [
-        {"table": d.table, "column": d.column, "expected": d.expected, "found": d.found or "nothing"}
-        for d in differences
-    ]
-    print_rows(("table", "column", "expected", "found"), rows, form="table")
-    # Below the table and whole: to be copied.
-    for mend in dict.fromkeys(d.mend for d in differences if d.mend):
-        click.echo(f"{mend};" if " TABLE " in mend else mend)
-    ours = any(d.mend and (d.column is None or d.table == store.tables.event_log) for d in differences)
-    raise UsageError(
-        f"{store.tables.dataset}: {len(differences)} differences",
-        next_step="Run `lorchestra setup` to mend what can be mended without loss."
-        if check and ours
-        else "What is left is not altered by lorchestra: mend it by hand, in the store's own tool.",
-    )
 
 
 @main.command()

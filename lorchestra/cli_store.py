@@ -1,4 +1,4 @@
-"""Commands about the store itself: whether it can be used, and moving to another."""
+"""Commands about the store itself: its tables, whether it can be used, and moving to another."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,53 @@ if TYPE_CHECKING:
     from lorchestra.config import Settings
 
 _STATES = {True: "ok", False: "missing", None: "unknown"}
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only compare; exit 2 when something differs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the differences as a JSON array of objects.")
+@with_settings
+def setup(*, check: bool, as_json: bool, settings: "Settings") -> None:
+    """Make what is missing, bring an older event log up to date, and compare the tables with what is needed.
+
+    raw_objects is never altered. Each difference is shown with the statement that mends it.
+    """
+    from lorchestra.terminal import print_rows
+
+    store = opened_store(settings)
+    if not check:
+        # First: the view needs the columns that an older event log lacks.
+        store.migrate()
+        store.create_tables()
+    differences = store.check_tables()
+    rows = [
+        {
+            "table": one.table,
+            "column": one.column,
+            "expected": one.expected,
+            "found": one.found or "nothing",
+            "mend": one.mend,
+        }
+        for one in differences
+    ]
+    if as_json:
+        print_rows(("table", "column", "expected", "found", "mend"), rows, form="json")
+    elif rows:
+        print_rows(("table", "column", "expected", "found"), rows, form="table")
+        # Below the table and whole: to be copied.
+        for mend in dict.fromkeys(one.mend for one in differences if one.mend):
+            click.echo(f"{mend};" if mend.startswith("ALTER ") else mend)
+    if not differences:
+        say(f"{store.tables.dataset}: both tables are as they should be.")
+        return
+    ours = any(one.mend and one.table == store.tables.event_log for one in differences)
+    missing = any(one.column is None for one in differences)
+    raise UsageError(
+        f"{store.tables.dataset}: {len(differences)} differences",
+        next_step="Run `lorchestra setup` to mend what can be mended without loss."
+        if ours or missing
+        else "lorchestra alters nothing of what is left: mend it by hand, in the store's own tool.",
+    )
 
 
 @click.command()

@@ -88,10 +88,12 @@ class StoreSettings(_MaskedTable):
 
     url: _StoreUrl = Field(
         default="duckdb:///lorchestra.duckdb",
-        description="The store. A relative DuckDB path is relative to the folder of the file.",
+        description="The store: `duckdb:///FILE`, relative to the folder of the configuration, or "
+        "`bigquery://PROJECT/DATASET`.",
     )
     dataset: _TableName = Field(
-        default="events_dev", description="Dataset (BigQuery) or schema (DuckDB) that holds the tables."
+        default="events_dev",
+        description="Dataset (BigQuery) or schema (DuckDB) of the tables. A BigQuery URL may name it.",
     )
     event_log_table: _TableName = Field(default="event_log", description="Name of the table of events.")
     raw_objects_table: _TableName = Field(default="raw_objects", description="Name of the table of objects.")
@@ -99,7 +101,8 @@ class StoreSettings(_MaskedTable):
         default=30.0,
         ge=0,
         allow_inf_nan=False,
-        description="How long to wait, in seconds, while another process keeps the store's file.",
+        description="How long to wait, in seconds, while another process keeps the store's file, or while "
+        "BigQuery answers with errors that pass.",
     )
 
 

@@ -29,13 +29,14 @@ class BigQueryUrl:
 
     def __str__(self) -> str:
         """The URL again."""
-        options = {name: getattr(self, name) for name in _OPTIONS if getattr(self, name) is not None}
+        options = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) is not None}
         path = f"/{self.dataset}" if self.dataset else ""
         query = f"?{urlencode(options, safe='/@:')}" if options else ""
         return f"bigquery://{self.project}{path}{query}"
 
 
-_OPTIONS = ("location", "credentials", "impersonate", "quota_project")
+#: What may stand after the `?`, as `name=value`.
+OPTIONS = ("location", "credentials", "impersonate", "quota_project")
 
 
 def is_bigquery(url: str) -> bool:
@@ -57,8 +58,8 @@ def parse_bigquery_url(url: str) -> BigQueryUrl:
         raise ConfigError("store.url: after the project comes one dataset", next_step=_EXAMPLE)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name, value in options.items():
-        if name not in _OPTIONS:
-            known = ", ".join(_OPTIONS)
+        if name not in OPTIONS:
+            known = ", ".join(OPTIONS)
             raise ConfigError(f"store.url: unknown option {name}; known: {known}", next_step=_EXAMPLE)
         if not value:
             raise ConfigError(f"store.url: the option {name} is empty", next_step=_EXAMPLE)

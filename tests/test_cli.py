@@ -137,15 +137,31 @@ def test_setup_makes_the_tables_and_check_says_what_differs(project: Project) ->
         connection.execute("ALTER TABLE events_dev.event_log ALTER COLUMN idem_key SET NOT NULL")
         connection.execute("ALTER TABLE events_dev.event_log DROP COLUMN payload")
         connection.execute("ALTER TABLE events_dev.event_log ADD COLUMN mine INTEGER")
-    lines = [line.split() for line in project.lorchestra("setup", "--check", code=2).stdout.splitlines()]
+    told = project.lorchestra("setup", "--check", code=2).stdout.splitlines()
+    lines = [line.split() for line in told if "ALTER" not in line]
     assert sorted(lines[1:]) == [
         ["event_log", "idem_key", "VARCHAR", "VARCHAR", "NOT", "NULL"],
         ["event_log", "mine", "no", "such", "column", "INTEGER"],
         ["event_log", "payload", "JSON", "nothing"],
     ]
+    mends = [
+        'ALTER TABLE "events_dev"."event_log" ADD COLUMN IF NOT EXISTS payload JSON',
+        'ALTER TABLE "events_dev"."event_log" ALTER COLUMN idem_key DROP NOT NULL',
+    ]
+    assert sorted(line for line in told if "ALTER" in line) == [f"{mend};" for mend in mends]
+    rows = project.lorchestra("setup", "--check", "--json", code=2).rows
+    assert {row["column"]: row["mend"] for row in rows} == {
+        "payload": mends[0],
+        "idem_key": mends[1],
+        "mine": None,
+    }
     # A run does not begin on such tables, and its account is not lost.
     assert "lorchestra setup --check" in project.lorchestra("run", JOB, code=1).stderr
     assert [event["event_type"] for event in project.waiting()] == ["job.started", "job.failed"]
+    # What can be mended without loss is; a column of somebody else's stays.
+    assert "by hand" in project.lorchestra("setup", code=2).stderr
+    [left] = project.lorchestra("setup", "--check", "--json", code=2).rows
+    assert left["column"] == "mine"
 
 
 # --- Jobs and runs
@@ -373,7 +389,7 @@ def test_mistakes_in_the_configuration_are_named_by_file_line_and_key(project: P
     refused = project.lorchestra("runs", "--config", "takeout.mbox", env=wrong, code=2)
     assert "takeout.mbox, line 1: not valid TOML" in refused.stderr
     config.write_text('[store]\nurl = "mysql://host/x"\n')
-    assert "known: duckdb://" in project.lorchestra("runs", code=2).stderr
+    assert "known: bigquery://, duckdb://" in project.lorchestra("runs", code=2).stderr
     config.write_text("")
     refused = project.lorchestra("runs", env=wrong, code=2)
     assert "LORCHESTRA_STORE_URL: must be a URL" in refused.stderr

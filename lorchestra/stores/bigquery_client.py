@@ -25,7 +25,8 @@ CALL_SECONDS = 60.0
 JOB_SECONDS = 1800.0
 
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
-_EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
+#: Names an emulator to use instead of the service.
+EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 
 
 # The libraries for authorization have no types.
@@ -85,7 +86,7 @@ class Connection:
 
 def make_client(target: BigQueryUrl) -> bigquery.Client:
     """A client for the project. `BIGQUERY_EMULATOR_HOST` is honoured, and needs no credentials."""
-    emulator = environment().get(_EMULATOR_VARIABLE)
+    emulator = environment().get(EMULATOR_VARIABLE)
     options = ClientOptions(quota_project_id=None if emulator else target.quota_project)
     if emulator:
         options.api_endpoint = emulator if "://" in emulator else f"http://{emulator}"

@@ -22,6 +22,16 @@ from lorchestra.stores.json_lines import JsonLines
 #: The service drops a table that nobody dropped after this.
 LIFETIME = timedelta(hours=24)
 PREFIX = "temp_objects_"
+#: What is counted of a batch, beside `api_calls`.
+USAGE = (
+    "load_jobs",
+    "query_jobs",
+    "dml_statements",
+    "bytes_estimated",
+    "bytes_processed",
+    "bytes_billed",
+    "staging_tables_left",
+)
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 _NAME_LENGTH = 128
@@ -52,10 +62,7 @@ class Staging:
         self._labels = labels(run_id)
         self._name = staging_name(run_id, index)
         self._calls_before = connection.calls
-        self._counted: Counter[str] = Counter(
-            dict.fromkeys(("load_jobs", "query_jobs", "dml_statements"), 0)
-            | dict.fromkeys(("bytes_estimated", "bytes_processed", "bytes_billed"), 0)
-        )
+        self._counted: Counter[str] = Counter(dict.fromkeys(USAGE, 0))
 
     @property
     def usage(self) -> Mapping[str, int]:

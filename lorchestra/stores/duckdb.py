@@ -98,16 +98,15 @@ class DuckDBStore:
 
     def migrate(self) -> None:
         """Run what mends an event_log of before."""
-        mends = [
-            d.mend for d in self.check_tables() if d.table == self.tables.event_log and d.column and d.mend
-        ]
+        of_events = [one for one in self.check_tables() if one.table == self.tables.event_log and one.column]
+        mends = [one.mend for one in of_events if one.mend]
 
         def run(connection: duckdb.DuckDBPyConnection) -> None:
             for statement in mends:
                 connection.execute(statement)
 
         if mends:
-            self._write(run)
+            self._write(run, make_tables=False)
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Append events in one transaction."""
@@ -209,7 +208,13 @@ class DuckDBStore:
                     f"store: reading failed: {type(error).__name__}{cause(error)}", place=str(self.path)
                 ) from None
 
-    def _write(self, work: Callable[[duckdb.DuckDBPyConnection], T], *, memory: int = _WRITE_MEMORY) -> T:
+    def _write(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+        *,
+        memory: int = _WRITE_MEMORY,
+        make_tables: bool = True,
+    ) -> T:
         with self._file.open_for_writing() as connection:
             try:
                 # Compacting on its own, DuckDB would rewrite gigabytes at the end of a run of ten rows.
@@ -219,7 +224,7 @@ class DuckDBStore:
                 if (os.cpu_count() or 1) > _WRITE_THREADS:
                     connection.execute(f"SET threads = {_WRITE_THREADS}")
                 connection.execute("BEGIN")
-                if not self._known_to_exist:
+                if make_tables and not self._known_to_exist:
                     self._create(connection)
                 result = work(connection)
                 connection.execute("COMMIT")
@@ -244,7 +249,7 @@ class DuckDBStore:
             except BaseException:
                 _rollback(connection)
                 raise
-        self._known_to_exist = True
+        self._known_to_exist |= make_tables
         return result
 
     def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
