@@ -9,6 +9,7 @@ _TEMPLATE = """\
 
 [store]
 url = "duckdb:///lorchestra.duckdb"
+# In BigQuery: url = "bigquery://my-project/events_dev", after pip install 'lorchestra[bigquery]'
 dataset = "events_dev"
 
 # A Google Takeout export of a mailbox. Run it with: lorchestra run gmail_ingest_acct1

@@ -640,3 +640,69 @@ def test_trace_id(header: str, trace_id: str | None) -> None:
 
 def test_no_trace_id_without_the_variable() -> None:
     assert trace_id_from_environment({}) is None
+
+
+# The dataset in a BigQuery URL
+
+
+def test_a_url_may_name_the_dataset(write: Write) -> None:
+    write('[store]\nurl = "bigquery://project/mail"')
+    store = load_settings().store
+    assert (store.url, store.dataset) == ("bigquery://project/mail", "mail")
+
+
+def test_a_url_without_a_dataset_takes_that_beside_it(write: Write) -> None:
+    write('[store]\nurl = "bigquery://project?location=EU"\ndataset = "mail"')
+    store = load_settings().store
+    assert (store.url, store.dataset) == ("bigquery://project/mail?location=EU", "mail")
+
+
+def test_two_datasets_in_one_file_are_a_mistake(write: Write) -> None:
+    write('[store]\nurl = "bigquery://project/mail"\ndataset = "events_dev"')
+    with pytest.raises(ConfigError, match=r"^lorchestra.toml, line 3, store.dataset: ") as caught:
+        load_settings()
+    assert "one of the two" in str(caught.value.next_step)
+
+
+def test_the_dataset_that_is_given_last_is_meant(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write('[store]\nurl = "bigquery://project/mail"')
+    monkeypatch.setenv("EVENTS_BQ_DATASET", "from_process")
+    store = load_settings().store
+    assert (store.url, store.dataset) == ("bigquery://project/from_process", "from_process")
+    store = load_settings(overrides=Overrides(store_url="bigquery://other/from_url")).store
+    assert (store.url, store.dataset) == ("bigquery://other/from_url", "from_url")
+    store = load_settings(overrides=Overrides(store_url="bigquery://other/from_url", dataset="given")).store
+    assert (store.url, store.dataset) == ("bigquery://other/given", "given")
+
+
+def test_a_key_file_is_relative_to_the_configuration(home: Path, write: Write) -> None:
+    write('[store]\nurl = "bigquery://project/mail?credentials=keys/a.json&location=EU"')
+    path = home / "keys" / "a.json"
+    assert load_settings().store.url == f"bigquery://project/mail?location=EU&credentials={path}"
+
+
+def test_a_key_file_may_be_named_in_dotenv(home: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write('[store]\nurl = "bigquery://project/mail"')
+    write("GOOGLE_APPLICATION_CREDENTIALS=a.json", ".env")
+    assert load_settings().store.url == f"bigquery://project/mail?credentials={home / 'a.json'}"
+    # Google's own library reads the real environment.
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/b.json")
+    assert load_settings().store.url == "bigquery://project/mail"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bigquery:///mail",
+        "bigquery://Project With Space/mail",
+        "bigquery://project/a/b",
+        "bigquery://project/a-b",
+        "bigquery://project/mail?loc=EU",
+        "bigquery://project/mail?location=",
+    ],
+)
+def test_a_bigquery_url_that_is_none_is_said_without_its_value(write: Write, url: str) -> None:
+    write(f'[store]\nurl = "{url}"')
+    with pytest.raises(ConfigError, match=r"store.url") as caught:
+        load_settings()
+    assert url not in str(caught.value)

@@ -1,8 +1,12 @@
 """The client of the BigQuery service: who asks, where, how long a call may take, and what is repeated."""
 
+import json
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import google.auth
@@ -12,6 +16,7 @@ from google.api_core.retry import Retry
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import bigquery
+from google.oauth2 import credentials as oauth2
 from google.oauth2 import service_account
 
 from lorchestra.config import environment
@@ -32,7 +37,12 @@ EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 # The libraries for authorization have no types.
 _anonymous_credentials: Any = AnonymousCredentials
 _client_info: Any = ClientInfo
-_key_file_credentials: Any = service_account.Credentials.from_service_account_file
+_READERS: Mapping[str, Any] = MappingProxyType(
+    {
+        "service_account": service_account.Credentials.from_service_account_info,
+        "authorized_user": oauth2.Credentials.from_authorized_user_info,
+    }
+)
 _impersonated_credentials: Any = impersonated_credentials.Credentials
 
 
@@ -102,14 +112,7 @@ def make_client(target: BigQueryUrl) -> bigquery.Client:
 def _credentials(target: BigQueryUrl) -> Credentials:
     credentials: Any
     if target.credentials is not None:
-        try:
-            credentials = _key_file_credentials(target.credentials, scopes=_SCOPES)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"store.url: credentials: no key file of a service account: {type(error).__name__}",
-                place=target.credentials,
-                next_step="Correct the path, or leave it out to use Application Default Credentials.",
-            ) from None
+        credentials = _file_credentials(target.credentials)
     else:
         credentials, _ = google.auth.default(scopes=_SCOPES, quota_project_id=target.quota_project)
     if target.impersonate is not None:
@@ -118,3 +121,18 @@ def _credentials(target: BigQueryUrl) -> Credentials:
         )
     checked: Credentials = credentials
     return checked
+
+
+def _file_credentials(path: str) -> Credentials:
+    """The credentials in a key file of a service account, or in one that a person's login left."""
+    try:
+        content = json.loads(Path(path).read_bytes())
+        read = _READERS[content["type"]]
+        credentials: Credentials = read(content, scopes=_SCOPES)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"store.url: credentials: no key file of a service account: {type(error).__name__}",
+            place=path,
+            next_step="Correct the path, or leave it out to use Application Default Credentials.",
+        ) from None
+    return credentials
