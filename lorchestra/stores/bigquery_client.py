@@ -69,6 +69,11 @@ class Connection:
         )
 
     @property
+    def project(self) -> str:
+        """The project whose tables these are, and which runs the jobs."""
+        return self.target.project
+
+    @property
     def client(self) -> bigquery.Client:
         """The client; each time it is asked for counts as a call.
 

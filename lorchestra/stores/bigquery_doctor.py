@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from lorchestra.errors import StoreError
 from lorchestra.model import Difference, Finding, TableNames
 from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
-from lorchestra.stores.bigquery_errors import explained, reason_of, service_errors
+from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, explained, reason_of, service_errors
 from lorchestra.stores.bigquery_staging import PREFIX, drop
 
 _SETUP = "lorchestra setup"
@@ -48,7 +48,7 @@ def _findings(
             found=f"bigquery.jobs.create: {reason_of(error)}",
             fix=_grant(project, who, "roles/bigquery.jobUser"),
         )
-    except Exception as error:  # noqa: BLE001 - a finding, whatever it is
+    except SERVICE_ERRORS as error:
         trouble = explained(error)
         yield Finding(check="credentials", ok=False, found=trouble.message, fix=trouble.next_step)
         return

@@ -81,7 +81,7 @@ def _send(
     while True:
         try:
             errors = connection.client.insert_rows(
-                bigquery.Table(f"{connection.client.project}.{table}"),
+                bigquery.Table(f"{connection.project}.{table}"),
                 rows,
                 selected_fields=_SCHEMA,
                 row_ids=[row["event_id"] for row in rows],

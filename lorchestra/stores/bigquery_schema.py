@@ -40,7 +40,7 @@ class Tables:
         for name in ("create_event_log", "create_raw_objects"):
             for statement in googlesql_statements(name, self._tables):
                 self._run(statement)
-        project, dataset = self._connection.client.project, self._tables.dataset
+        project, dataset = self._connection.project, self._tables.dataset
         # A view is read from other projects too, so it names its own.
         select = setup_statement("job_runs").format(
             event_log=f"`{project}.{dataset}.{self._tables.event_log}`"
@@ -105,9 +105,8 @@ class Tables:
         job.result(timeout=JOB_SECONDS, retry=self._connection.retry, job_retry=None)
 
     def _get(self, table: str) -> bigquery.Table:
-        client = self._connection.client
-        name = f"{client.project}.{self._tables.dataset}.{table}"
-        return client.get_table(name, retry=self._connection.retry, timeout=CALL_SECONDS)
+        name = f"{self._connection.project}.{self._tables.dataset}.{table}"
+        return self._connection.client.get_table(name, retry=self._connection.retry, timeout=CALL_SECONDS)
 
     def _differences(self, table: str, columns: Columns) -> list[Difference]:
         quoted = f"`{self._tables.dataset}.{table}`"

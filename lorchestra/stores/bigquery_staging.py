@@ -160,7 +160,7 @@ class Staging:
         return job
 
     def _reference(self, name: str) -> bigquery.TableReference:
-        return bigquery.DatasetReference(self._connection.client.project, self._tables.dataset).table(name)
+        return bigquery.DatasetReference(self._connection.project, self._tables.dataset).table(name)
 
     def _get(self, identity: str) -> Any:
         return get_job(self._connection, identity, dataset=self._tables.dataset)
@@ -199,7 +199,7 @@ def drop(connection: Connection, table: bigquery.TableReference) -> None:
 def drop_all_of(connection: Connection, tables: TableNames, run_id: str) -> None:
     """Drop the staging tables of a run whose process died."""
     client = connection.client
-    dataset = bigquery.DatasetReference(client.project, tables.dataset)
+    dataset = bigquery.DatasetReference(connection.project, tables.dataset)
     beginning = staging_name(run_id, None)
     for item in client.list_tables(dataset, retry=connection.retry, timeout=CALL_SECONDS):
         if not item.table_id.startswith(beginning):

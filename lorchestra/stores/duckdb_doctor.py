@@ -12,7 +12,12 @@ from lorchestra.setup import SETUP_COMMAND
 def diagnose(path: Path, dataset: str, check_tables: Callable[[], list[Difference]]) -> list[Finding]:
     """The store, its file, its tables, and whether it may be written."""
     findings = [Finding(check="store", ok=True, found=f"DuckDB, {path}, dataset {dataset}")]
-    there = path.exists()
+    try:
+        there = path.exists()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        fix = f"ls -ld '{path.parent}'"
+        return [*findings, Finding(check="file", ok=False, found=f"cannot be looked at: {reason}", fix=fix)]
     if there:
         findings.append(Finding(check="file", ok=True, found=f"{path.stat().st_size:,} bytes"))
         findings.append(_tables(check_tables))

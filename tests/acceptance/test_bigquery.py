@@ -413,6 +413,22 @@ def test_without_credentials_the_next_step_is_told(project: Project) -> None:
     assert "credentials: no key file" in wrong.stderr
 
 
+def test_doctor_examines_a_file_too(tmp_path: Path) -> None:
+    """A DuckDB file: where it is, how large, whether its tables fit and it may be written."""
+    folder = tmp_path / "file"
+    folder.mkdir()
+    file = new_project(folder)
+    assert findings(file)["file"]["found"].startswith("not there")
+    file.lorchestra("run", JOB)
+    after = findings(file)
+    assert list(after) == ["store", "file", "tables", "write"]
+    assert {row["state"] for row in after.values()} == {"ok"}
+    file.database.write_bytes(b"no database")
+    broken = findings(file, code=1)
+    assert broken["tables"]["state"] == "missing"
+    assert "DuckDB file" in broken["tables"]["fix"]
+
+
 def test_without_the_package_the_install_command_is_told(project: Project) -> None:
     """The extra is optional; a store that needs it says what to type."""
     shadow = project.folder / "shadow" / "google"

@@ -18,6 +18,7 @@ from lorchestra.errors import (
     QueryError,
     StoreAccessError,
     StoreError,
+    StoreLoginError,
     StoreQuotaError,
     StoreSchemaError,
     StoreUnavailableError,
@@ -125,6 +126,8 @@ ONCE: list[tuple[str, tuple[str, ...], Any]] = [
     ("loaded, the answer lost", UPLOAD, lose_answer()),
     ("too many requests", COUNT, failing(429, "rateLimitExceeded")),
     ("too many requests, as a 403", COUNT, failing(403, "rateLimitExceeded")),
+    ("the id of the load is taken", BEGIN_UPLOAD, failing(409, "duplicate")),
+    ("the id of the MERGE is taken", MERGE, failing(409, "duplicate")),
     ("the MERGE is not taken", MERGE, failing(503, "backendError")),
     ("the MERGE is cut", MERGE, cut_before()),
     ("merged, the answer lost", MERGE, lose_answer()),
@@ -201,6 +204,7 @@ FOR_GOOD: list[tuple[str, tuple[str, ...], Any, type[StoreError], str]] = [
         StoreAccessError,
         "lorchestra doctor",
     ),
+    ("the login has ended", COUNT, failing(401, "authError"), StoreLoginError, "gcloud auth"),
     ("no right to load", BEGIN_UPLOAD, failing(403, "accessDenied"), StoreAccessError, "lorchestra doctor"),
     ("no right to run jobs", COUNT, failing(403, "accessDenied"), StoreAccessError, "lorchestra doctor"),
     ("a quota of loads", BEGIN_UPLOAD, failing(403, "quotaExceeded"), StoreQuotaError, "later"),
@@ -382,6 +386,8 @@ def test_a_hundred_objects_cost_one_load_one_merge_one_drop(
     assert len(job_ids(bigquery_service, "MERGE ")) == 1
     assert len(bigquery_service.seen("DELETE", STAGING)) == 1
     assert result.usage["load_jobs"] == 1
+    # The table made, loaded, looked at, a dry run, the MERGE, the table dropped.
+    assert result.usage["api_calls"] == 6
     assert result.usage["dml_statements"] == 1
     assert result.usage.keys() >= {"bytes_estimated", "bytes_processed", "bytes_billed", "api_calls"}
 
