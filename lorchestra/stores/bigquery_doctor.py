@@ -9,11 +9,12 @@ from google.cloud import bigquery
 
 from lorchestra.errors import StoreError
 from lorchestra.model import Difference, Finding, TableNames
+from lorchestra.setup import SETUP_COMMAND
 from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, explained, reason_of, service_errors
 from lorchestra.stores.bigquery_staging import PREFIX, drop
+from lorchestra.stores.doctor import tables_finding
 
-_SETUP = "lorchestra setup"
 _SHORT_LIFE = timedelta(hours=1)
 
 
@@ -79,7 +80,7 @@ def _dataset(
             check="dataset",
             ok=False,
             found="is not there",
-            fix=f"{_SETUP}   (needs bigquery.datasets.create: roles/bigquery.user on the project)",
+            fix=f"{SETUP_COMMAND}   (needs bigquery.datasets.create: roles/bigquery.user on the project)",
         )
         yield Finding(check="tables", ok=None, found="there is no dataset yet")
         yield Finding(check="write tables", ok=None, found="there is no dataset yet")
@@ -93,23 +94,8 @@ def _dataset(
         )
         return
     yield Finding(check="dataset", ok=True, found=f"is there, in {dataset.location}")
-    yield _tables(check_tables)
+    yield tables_finding(check_tables)
     yield _staging(connection, reference, who)
-
-
-def _tables(check_tables: Callable[[], list[Difference]]) -> Finding:
-    try:
-        differences = check_tables()
-    except StoreError as error:
-        return Finding(check="tables", ok=False, found=error.message, fix=error.next_step)
-    if not differences:
-        return Finding(check="tables", ok=True, found="both are as they should be")
-    return Finding(
-        check="tables",
-        ok=False,
-        found=f"{len(differences)} differences",
-        fix=f"{_SETUP} --check; then {_SETUP}",
-    )
 
 
 def _staging(connection: Connection, dataset: bigquery.DatasetReference, who: str | None) -> Finding:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,7 +49,7 @@ def append(
 class KnownEvents:
     """Asks the store which events it has."""
 
-    def __init__(self, ask: Any) -> None:
+    def __init__(self, ask: Callable[[Mapping[str, Any]], Sequence[str]]) -> None:
         self._ask = ask
 
     def __call__(self, events: Sequence[Event]) -> frozenset[str]:

@@ -28,6 +28,7 @@ _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 _NOT_IN_LABELS = re.compile(r"[^a-z0-9_-]")
 _TIME_OF_RUN = re.compile(r"-\d{14}\Z")
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0
+_IDS_TRIED = 20
 _NAME_LENGTH = 128
 _LABEL_LENGTH = 63
 
@@ -77,6 +78,8 @@ def run_job(
             job = _started(_numbered(name, attempt), start, get, deadline)
         except Conflict:
             # Nothing of ours: some call before this one had the same run id, time and number.
+            if attempt == _IDS_TRIED:
+                raise
             attempt += 1
             continue
         try:

@@ -29,6 +29,7 @@ from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_state
 from lorchestra.setup.differences import described, differences
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
+from lorchestra.stores.duckdb_query import failed_query, select
 from lorchestra.stores.googlesql import translate
 
 T = TypeVar("T")
@@ -163,13 +164,13 @@ class DuckDBStore:
         with self._file.open_for_reading() as connection:
             connection.execute("SET arrow_lossless_conversion = true")
             try:
-                return _select(connection, translated, dict(parameters or {}), max_rows)
+                return select(connection, translated, dict(parameters or {}), max_rows)
             except duckdb.CatalogException as error:
                 raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
             except (duckdb.BinderException, duckdb.ParserException) as error:
                 raise QueryError(f"query: {first_line(error)}") from None
             except duckdb.Error as error:
-                raise _failed_query(error) from None
+                raise failed_query(error) from None
 
     def diagnose(self) -> list[Finding]:
         """Whether the file is there, can be opened and written, and has tables that fit."""
@@ -285,47 +286,6 @@ def _arrow(batch: StagedBatch) -> pa.Table:
             "payload": texts.cast(pa.json_(pa.large_string())),
             "payload_hash": pa.array(batch.payload_hashes, pa.binary()),
         }
-    )
-
-
-def _select(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any], max_rows: int | None
-) -> pa.Table:
-    relation = connection.sql(sql, params=parameters)
-    if len(set(relation.columns)) < len(relation.columns):
-        raise QueryError(
-            "query: two columns of the result have the same name", next_step="Name them with AS."
-        )
-    if max_rows is not None:
-        relation = relation.limit(max_rows)
-    columns = [duckdb.ColumnExpression(name) for name in relation.columns]
-    kinds = [str(kind) for kind in relation.types]
-    if "HUGEINT" in kinds:
-        # GoogleSQL has one integer type; DuckDB widens sums.
-        columns = [
-            column.cast("BIGINT").alias(name) if kind == "HUGEINT" else column
-            for column, name, kind in zip(columns, relation.columns, kinds, strict=True)
-        ]
-        relation = relation.select(*columns)
-    return _with_plain_booleans(relation.to_arrow_table())
-
-
-def _with_plain_booleans(table: pa.Table) -> pa.Table:
-    # Without loss DuckDB gives booleans as bytes; no other store does.
-    for number, field in enumerate(table.schema):
-        if str(field.type) == "extension<arrow.bool8>":
-            column = table.column(number).cast(pa.bool_())
-            table = table.set_column(number, pa.field(field.name, pa.bool_()), column)
-    return table
-
-
-def _failed_query(error: duckdb.Error) -> QueryError:
-    if isinstance(error, duckdb.InvalidInputException) and "parameter" in first_line(error).lower():
-        return QueryError(f"query: {first_line(error)}")
-    # What fails while rows are read may quote them.
-    return QueryError(
-        f"query: {type(error).__name__} while reading rows{cause(error)}",
-        next_step="Where a value cannot be converted, SAFE_CAST gives NULL instead.",
     )
 
 

@@ -4,9 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from lorchestra.errors import StoreError
 from lorchestra.model import Difference, Finding
-from lorchestra.setup import SETUP_COMMAND
+from lorchestra.stores.doctor import tables_finding
 
 
 def diagnose(path: Path, dataset: str, check_tables: Callable[[], list[Difference]]) -> list[Finding]:
@@ -20,7 +19,7 @@ def diagnose(path: Path, dataset: str, check_tables: Callable[[], list[Differenc
         return [*findings, Finding(check="file", ok=False, found=f"cannot be looked at: {reason}", fix=fix)]
     if there:
         findings.append(Finding(check="file", ok=True, found=f"{path.stat().st_size:,} bytes"))
-        findings.append(_tables(check_tables))
+        findings.append(tables_finding(check_tables))
     else:
         findings.append(Finding(check="file", ok=True, found="not there; the first run or setup makes it"))
     target = path if there else path.parent
@@ -34,14 +33,3 @@ def diagnose(path: Path, dataset: str, check_tables: Callable[[], list[Differenc
             fix=None if writable else f"chmod u+w '{target}'",
         ),
     ]
-
-
-def _tables(check_tables: Callable[[], list[Difference]]) -> Finding:
-    try:
-        differences = check_tables()
-    except StoreError as error:
-        return Finding(check="tables", ok=False, found=error.message, fix=error.next_step)
-    if not differences:
-        return Finding(check="tables", ok=True, found="both are as they should be")
-    fix = f"{SETUP_COMMAND} --check; then {SETUP_COMMAND}"
-    return Finding(check="tables", ok=False, found=f"{len(differences)} differences", fix=fix)

@@ -120,6 +120,12 @@ def test_an_older_event_log_is_brought_up_to_date(project: Project, store: BigQu
     assert len(project.events()) == 4
 
 
+def test_a_new_dataset_is_made_where_the_url_says(project: Project, store: BigQueryStore) -> None:
+    """The location is that of the URL."""
+    project.lorchestra("setup", "--store-url", f"{project.store_url}?location=EU")
+    assert store.connection.client.get_dataset("events_dev").location == "EU"
+
+
 def test_raw_objects_are_never_altered(project: Project, store: BigQueryStore) -> None:
     """A table of objects that differs is told of, with the statement, and left as it is."""
     store.create_tables()

@@ -255,6 +255,18 @@ def test_a_lasting_fault_is_one_clear_error(
     assert staging_tables(store) == []
 
 
+def test_ids_that_are_always_taken_come_to_an_end(
+    store: BigQueryStore, bigquery_service: ServiceFront
+) -> None:
+    """A service that says so of every id is not asked for ever."""
+    bigquery_service.fail(fault(MERGE, failing(409, "duplicate"), times=1000))
+    with pytest.raises(StoreError, match="duplicate"):
+        upsert(store)
+    assert len(set(job_ids(bigquery_service, "MERGE "))) == 20
+    bigquery_service.reset()
+    assert staging_tables(store) == []
+
+
 def test_what_cannot_succeed_is_not_repeated(store: BigQueryStore, bigquery_service: ServiceFront) -> None:
     """A refusal is asked for once."""
     bigquery_service.fail(fault(BEGIN_UPLOAD, failing(403, "accessDenied"), times=1000))

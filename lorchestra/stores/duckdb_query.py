@@ -1,0 +1,56 @@
+"""Queries of a DuckDB file: what comes back, as every store gives it."""
+
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lorchestra.errors import QueryError
+from lorchestra.stores.duckdb_file import cause, first_line
+
+
+def select(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any], max_rows: int | None
+) -> pa.Table:
+    """Run one SELECT of DuckDB's own SQL, and fetch its first `max_rows` rows or all.
+
+    Raises:
+        QueryError: two columns have the same name.
+    """
+    relation = connection.sql(sql, params=parameters)
+    if len(set(relation.columns)) < len(relation.columns):
+        raise QueryError(
+            "query: two columns of the result have the same name", next_step="Name them with AS."
+        )
+    if max_rows is not None:
+        relation = relation.limit(max_rows)
+    columns = [duckdb.ColumnExpression(name) for name in relation.columns]
+    kinds = [str(kind) for kind in relation.types]
+    if "HUGEINT" in kinds:
+        # GoogleSQL has one integer type; DuckDB widens sums.
+        columns = [
+            column.cast("BIGINT").alias(name) if kind == "HUGEINT" else column
+            for column, name, kind in zip(columns, relation.columns, kinds, strict=True)
+        ]
+        relation = relation.select(*columns)
+    return _with_plain_booleans(relation.to_arrow_table())
+
+
+def _with_plain_booleans(table: pa.Table) -> pa.Table:
+    # Without loss DuckDB gives booleans as bytes; no other store does.
+    for number, field in enumerate(table.schema):
+        if str(field.type) == "extension<arrow.bool8>":
+            column = table.column(number).cast(pa.bool_())
+            table = table.set_column(number, pa.field(field.name, pa.bool_()), column)
+    return table
+
+
+def failed_query(error: duckdb.Error) -> QueryError:
+    """What can be told of a query that failed over its rows."""
+    if isinstance(error, duckdb.InvalidInputException) and "parameter" in first_line(error).lower():
+        return QueryError(f"query: {first_line(error)}")
+    # What fails while rows are read may quote them.
+    return QueryError(
+        f"query: {type(error).__name__} while reading rows{cause(error)}",
+        next_step="Where a value cannot be converted, SAFE_CAST gives NULL instead.",
+    )

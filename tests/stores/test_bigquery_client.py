@@ -1,0 +1,113 @@
+"""Who asks BigQuery, and where: what the URL and the environment make of the client. Nothing is sent."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import impersonated_credentials
+from google.auth.credentials import AnonymousCredentials
+from google.oauth2 import credentials as oauth2
+from google.oauth2 import service_account
+
+from lorchestra.errors import ConfigError, StoreLoginError
+from lorchestra.store_url import BigQueryUrl
+from lorchestra.stores.bigquery_client import Connection, make_client
+
+ROBOT = "robot@my-project.iam.gserviceaccount.com"
+LOGIN = {"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> str:
+    """The key file of a service account, as Google gives it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    content = {
+        "type": "service_account",
+        "project_id": "another-project",
+        "private_key_id": "1",
+        "private_key": key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+        "client_email": ROBOT,
+        "client_id": "1",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What `gcloud auth application-default login` leaves, where Google's library looks for it."""
+    path = tmp_path / "login.json"
+    path.write_text(json.dumps(LOGIN))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    return path
+
+
+def test_a_key_file_is_who_asks(key_file: str) -> None:
+    """The account is the file's, the project and the location are the URL's."""
+    client = make_client(BigQueryUrl(project="my-project", credentials=key_file, location="EU"))
+    assert isinstance(client._credentials, service_account.Credentials)
+    assert client._credentials.service_account_email == ROBOT
+    assert (client.project, client.location) == ("my-project", "EU")
+
+
+def test_a_login_is_who_asks_without_a_key_file(login: Path) -> None:
+    """Application Default Credentials, the quota charged to the project that is named."""
+    client = make_client(BigQueryUrl(project="my-project", quota_project="payer"))
+    assert isinstance(client._credentials, oauth2.Credentials)
+    assert client._credentials.quota_project_id == "payer"
+
+
+def test_a_login_file_may_be_named_too(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`credentials` takes what a person's login left as well."""
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    client = make_client(BigQueryUrl(project="my-project", credentials=str(login)))
+    assert isinstance(client._credentials, oauth2.Credentials)
+
+
+def test_a_service_account_may_be_acted_as(login: Path) -> None:
+    """Impersonation takes the login as its source."""
+    client = make_client(BigQueryUrl(project="my-project", impersonate=ROBOT))
+    assert isinstance(client._credentials, impersonated_credentials.Credentials)
+    assert client._credentials.service_account_email == ROBOT
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:9050", "127.0.0.1:9050"])
+def test_an_emulator_needs_nobody(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """With BIGQUERY_EMULATOR_HOST no credentials are looked for, with or without `http://`."""
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", host)
+    client = make_client(BigQueryUrl(project="p", credentials="/nowhere.json"))
+    assert isinstance(client._credentials, AnonymousCredentials)
+    assert client._connection.API_BASE_URL == "http://127.0.0.1:9050"
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "{}", "[]", '{"type": "external"}', '{"type": "service_account"}']
+)
+def test_a_file_that_is_no_key_is_said_without_its_content(tmp_path: Path, content: str | None) -> None:
+    """The place is for the terminal; the message holds neither path nor content."""
+    path = tmp_path / "secret-name.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match="credentials: no key file") as caught:
+        make_client(BigQueryUrl(project="p", credentials=str(path)))
+    assert "secret-name" not in caught.value.message
+    assert caught.value.place == str(path)
+
+
+def test_no_credentials_at_all_is_a_login_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next step is the command that logs in."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    connection = Connection(BigQueryUrl(project="p"), retry_seconds=1)
+    with pytest.raises(StoreLoginError) as caught:
+        connection.client.list_datasets()
+    assert "gcloud auth application-default login" in str(caught.value.next_step)
