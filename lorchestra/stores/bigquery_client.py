@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
@@ -29,6 +30,7 @@ CALL_SECONDS = 60.0
 #: A job that the service took may wait and run so long.
 JOB_SECONDS = 1800.0
 
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 #: Names an emulator to use instead of the service.
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
@@ -46,17 +48,45 @@ _READERS: Mapping[str, Any] = MappingProxyType(
 _impersonated_credentials: Any = impersonated_credentials.Credentials
 
 
+class Repetitions:
+    """The waits before a call is repeated, each longer than the one before, for some seconds in all.
+
+    The time begins at the first failure, as the call itself may have taken long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends: float | None = None
+        self._wait = _FIRST_WAIT
+
+    def wait(self) -> bool:
+        """Wait before one more; False, at once, when the time for that is over."""
+        now = time.monotonic()
+        if self._ends is None:
+            self._ends = now + self._seconds
+        if now + self._wait >= self._ends:
+            return False
+        time.sleep(self._wait)
+        self._wait = min(self._wait * 2, _LONGEST_WAIT)
+        return True
+
+    def begin_anew(self) -> None:
+        """Something was achieved: what fails after that has all the time again."""
+        self._ends = None
+        self._wait = _FIRST_WAIT
+
+
 class Connection:
     """A client, made at its first use, with the policy that all calls share.
 
-    `retry` repeats a call that is safe to repeat, as long as its errors are transient, for `retry_seconds`.
+    `retry` repeats a call that is safe to repeat, as long as its errors are transient, for some seconds.
     """
 
     def __init__(
         self, target: BigQueryUrl, *, retry_seconds: float, client: bigquery.Client | None = None
     ) -> None:
         self.target = target
-        self.retry_seconds = retry_seconds
+        self._retry_seconds = retry_seconds
         self.calls = 0
         self._lock = threading.Lock()
         self._given = client
@@ -65,8 +95,16 @@ class Connection:
     def retry(self) -> Retry:
         """For calls that change nothing, or nothing the second time."""
         return Retry(
-            predicate=is_transient, initial=0.25, maximum=8.0, multiplier=2.0, timeout=self.retry_seconds
+            predicate=is_transient,
+            initial=_FIRST_WAIT,
+            maximum=_LONGEST_WAIT,
+            multiplier=2.0,
+            timeout=self._retry_seconds,
         )
+
+    def repetitions(self) -> Repetitions:
+        """For calls that are repeated by hand, because something has to be asked before."""
+        return Repetitions(self._retry_seconds)
 
     @property
     def project(self) -> str:

@@ -1,7 +1,6 @@
 """Events into `event_log`, by the streaming insert (tabledata.insertAll)."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +20,6 @@ _ROWS_PER_REQUEST = 500
 _BYTES_PER_REQUEST = 5_000_000
 # The service remembers an insertId for about a minute, and promises less.
 _REMEMBERED = timedelta(seconds=20)
-_WAIT_SECONDS = 1.0
 _KEYS_PER_QUERY = 5000
 _SCHEMA = schema_of(EVENT_LOG_COLUMNS)
 
@@ -76,7 +74,7 @@ def _send(
     events: Sequence[Event],
     tables: Tables,
 ) -> None:
-    deadline = time.monotonic() + connection.retry_seconds
+    repetitions = connection.repetitions()
     unseen = False
     while True:
         try:
@@ -92,10 +90,9 @@ def _send(
             # A table that was just made is not seen by the streaming insert at once.
             if not tables.exists(table.rpartition(".")[2]):
                 raise StoreSchemaError("store: the event log is not there", next_step=SETUP) from None
-            if time.monotonic() + _WAIT_SECONDS >= deadline:
+            if not repetitions.wait():
                 raise
             unseen = True
-            time.sleep(_WAIT_SECONDS)
             continue
         if errors:
             raise _refused(errors)
@@ -106,11 +103,10 @@ def _send(
         rows = [row for row in rows if row["event_id"] not in there]
         if not rows:
             return
-        if time.monotonic() + _WAIT_SECONDS >= deadline:
+        if not repetitions.wait():
             raise StoreError(
                 "store: BigQuery took an event and does not show it", next_step="Run it again later."
             )
-        time.sleep(_WAIT_SECONDS)
 
 
 def _refused(errors: Sequence[Mapping[str, Any]]) -> StoreSchemaError:

@@ -6,7 +6,6 @@ gives the job.
 """
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 from google.api_core.exceptions import Conflict, NotFound
 from google.cloud import bigquery
 
-from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
+from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection, Repetitions
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, is_concurrent_update, is_transient
 
 # For requests that are repeated here, under the same id, and not inside the client.
@@ -27,7 +26,6 @@ JobT = TypeVar("JobT", bigquery.LoadJob, bigquery.QueryJob)
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 _NOT_IN_LABELS = re.compile(r"[^a-z0-9_-]")
 _TIME_OF_RUN = re.compile(r"-\d{14}\Z")
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 8.0
 _IDS_TRIED = 20
 _NAME_LENGTH = 128
 _LABEL_LENGTH = 63
@@ -57,25 +55,25 @@ def labels(run_id: str) -> dict[str, str]:
 def run_job(
     connection: Connection,
     name: str,
-    start: Callable[[str], JobT],
+    start: Callable[[str, Repetitions], JobT],
     *,
     get: Callable[[str], JobT],
 ) -> JobT:
     """Start a job under an id of ours and wait for its end; a lost answer never starts it twice.
 
-    `start` sends it, and is only called again when no job of that id exists. A job that the service gave up
+    `start` sends it under an id, sharing the time for repetitions with what is done here, and is only called
+    again when no job of that id exists. A job that the service gave up
     for reasons of its own left nothing behind, and runs again under another id. Both for as long as the
     connection repeats calls.
 
     Raises:
         The service's errors.
     """
-    deadline = time.monotonic() + connection.retry_seconds
-    wait = _FIRST_WAIT
+    repetitions = connection.repetitions()
     attempt = 1
     while True:
         try:
-            job = _started(_numbered(name, attempt), start, get, deadline)
+            job = _started(_numbered(name, attempt), start, get, connection.repetitions())
         except Conflict:
             # Nothing of ours: some call before this one had the same run id, time and number.
             if attempt == _IDS_TRIED:
@@ -85,39 +83,34 @@ def run_job(
         try:
             job.result(timeout=JOB_SECONDS, retry=connection.retry, **_no_second_job(job))
         except SERVICE_ERRORS as error:
-            if not _gave_up(connection, job, error) or time.monotonic() + wait >= deadline:
+            if not _gave_up(connection, job, error) or not repetitions.wait():
                 raise
             attempt += 1
-            time.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
             continue
         return job
 
 
 def _started(
     name: str,
-    start: Callable[[str], JobT],
+    start: Callable[[str, Repetitions], JobT],
     get: Callable[[str], JobT],
-    deadline: float,
+    repetitions: Repetitions,
 ) -> JobT:
-    wait = _FIRST_WAIT
     answer_lost = False
     while True:
         try:
             if answer_lost:
                 with suppress(NotFound):
                     return get(name)
-            return start(name)
+            return start(name, repetitions)
         except Conflict:
             # Ours, when an answer was lost: it can be got in a moment, if not at once.
-            if not answer_lost or time.monotonic() + wait >= deadline:
+            if not answer_lost or not repetitions.wait():
                 raise
         except SERVICE_ERRORS as error:
-            if not is_transient(error) or time.monotonic() + wait >= deadline:
+            if not is_transient(error) or not repetitions.wait():
                 raise
             answer_lost = True
-        time.sleep(wait)
-        wait = min(wait * 2, _LONGEST_WAIT)
 
 
 def _numbered(name: str, attempt: int) -> str:

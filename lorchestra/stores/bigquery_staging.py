@@ -14,9 +14,10 @@ from google.cloud import bigquery
 
 from lorchestra.errors import StoreError
 from lorchestra.model import TableNames
-from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection
+from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection, Repetitions
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS
 from lorchestra.stores.bigquery_jobs import NO_RETRY, get_job, job_id, labels, run_job
+from lorchestra.stores.bigquery_upload import load_in_pieces
 from lorchestra.stores.json_lines import JsonLines
 
 #: The service drops a table that nobody dropped after this.
@@ -33,6 +34,7 @@ USAGE = (
     "staging_tables_left",
 )
 
+_load_job: Any = bigquery.LoadJob
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 _NAME_LENGTH = 128
 
@@ -108,15 +110,10 @@ class Staging:
             labels=self._labels,
         )
 
-        def start(identity: str) -> bigquery.LoadJob:
-            return self._connection.client.load_table_from_file(
-                cast("IO[bytes]", JsonLines(lines)),
-                self._reference(self._name),
-                num_retries=0,
-                job_id=identity,
-                job_config=config,
-                timeout=CALL_SECONDS,
-            )
+        def start(identity: str, repetitions: Repetitions) -> bigquery.LoadJob:
+            client = self._connection.client
+            job = _load_job(identity, None, self._reference(self._name), client, config)
+            return load_in_pieces(client, cast("IO[bytes]", JsonLines(lines)), job, repetitions)
 
         run_job(self._connection, self._job_id("load"), start, get=self._get)
         self._counted["load_jobs"] += 1
@@ -143,7 +140,7 @@ class Staging:
         return int(job.num_dml_affected_rows or 0)
 
     def _run(self, name: str, parameters: Sequence[Any]) -> bigquery.QueryJob:
-        def start(identity: str) -> bigquery.QueryJob:
+        def start(identity: str, _: Repetitions) -> bigquery.QueryJob:
             return self._connection.client.query(
                 self._sql(name),
                 job_config=self._config(parameters),

@@ -37,7 +37,14 @@ class Rewritten:
     change: Callable[[Json], Json]
 
 
-Action = Answered | CutBefore | LoseAnswer | Delayed | Rewritten
+@dataclass(frozen=True)
+class KeptInPart:
+    """Of a piece of an upload, only the first bytes arrive; the answer says so."""
+
+    size: int
+
+
+Action = Answered | CutBefore | LoseAnswer | Delayed | Rewritten | KeptInPart
 
 
 def answer(status: int, json_body: Json, headers: dict[str, str] | None = None) -> Answered:
@@ -63,6 +70,11 @@ def delay(seconds: float) -> Delayed:
 def rewrite(change: Callable[[Json], Json]) -> Rewritten:
     """Forward, then answer with what `change` makes of the JSON answer."""
     return Rewritten(change)
+
+
+def keep_part(size: int) -> KeptInPart:
+    """Forward only so many bytes of a piece of an upload."""
+    return KeptInPart(size)
 
 
 @dataclass(kw_only=True)

@@ -36,11 +36,13 @@ from tests.emulator.faults import (
     CutBefore,
     Delayed,
     Fault,
+    KeptInPart,
     LoseAnswer,
     Rewritten,
     answer,
     cut_before,
     delay,
+    keep_part,
     lose_answer,
     rewrite,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "answer",
     "cut_before",
     "delay",
+    "keep_part",
     "lose_answer",
     "rewrite",
     "service_error",
@@ -66,12 +69,13 @@ _SQL_JOBS = re.compile(r"/bigquery/v2/projects/([^/]+)/(?:jobs|queries)")
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request that arrived; `status` is None where no answer was given."""
+    """A request that arrived; `status` is None where no answer was given, `size` counts its body's bytes."""
 
     method: str
     path: str
     json: Json | None
     status: int | None
+    size: int | None
 
 
 class ServiceFront:
@@ -122,15 +126,17 @@ class ServiceFront:
             case _:
                 if isinstance(action, Delayed):
                     self._closing.wait(action.seconds)
-                result = self._correct(request)
+                cut = request.beginning(action.size) if isinstance(action, KeptInPart) else request
+                result = self._correct(cut)
                 if isinstance(action, Rewritten):
                     result = result.with_json(action.change(result.json or {}))
                 elif isinstance(action, LoseAnswer):
                     result = None
         status = result.status if isinstance(result, Answer) else None
-        content = None if isinstance(action, CutBefore) else request.json
+        whole = not isinstance(action, CutBefore)
+        content, size = (request.json, len(request.body)) if whole else (None, None)
         with self._lock:
-            self._requests.append(Recorded(request.method, request.path, content, status))
+            self._requests.append(Recorded(request.method, request.path, content, status, size))
         return result
 
     def _take_fault(self, request: Request) -> Any:

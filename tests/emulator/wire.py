@@ -61,6 +61,15 @@ class Request:
         """The path without the query string."""
         return self.path.partition("?")[0]
 
+    def beginning(self, size: int) -> "Request":
+        """The same request as if only the first bytes of its piece of a file had been sent."""
+        body = self.body[:size]
+        start = int(self.header("content-range").removeprefix("bytes ").partition("-")[0])
+        total = self.header("content-range").partition("/")[2]
+        kept = [(key, value) for key, value in self.headers if key.lower() != "content-range"]
+        place = ("Content-Range", f"bytes {start}-{start + len(body) - 1}/{total}")
+        return Request(self.method, self.path, [*kept, place], lambda: body)
+
 
 @dataclass
 class Answer:
