@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import click
 
 from lorchestra.cli_base import opened_store, say, settled_store, with_settings
-from lorchestra.errors import UsageError
+from lorchestra.errors import ConfigError, StoreAccessError, UsageError
 
 if TYPE_CHECKING:
-    from lorchestra.config import Settings
+    from lorchestra.config import Settings, StoreSettings
+    from lorchestra.stores.base import Store
 
 _STATES = {True: "ok", False: "missing", None: "unknown"}
 
@@ -101,18 +102,17 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
 
     from lorchestra.jobs.context import JobProgress
     from lorchestra.store_copy import copy_store, raise_if_incomplete
-    from lorchestra.stores import open_store
     from lorchestra.terminal import print_rows, progress_bar
 
     source = settled_store(settings)
-    target = open_store(
-        target_url,
-        event_log_table=settings.store.event_log_table,
-        raw_objects_table=settings.store.raw_objects_table,
-        busy_timeout_seconds=settings.store.busy_timeout_seconds,
-    )
-    with target, progress_bar("copy") as show:
-        result = copy_store(source, target, report=lambda done: show(JobProgress(records=done)))
+    target = _target(target_url, settings.store)
+    try:
+        with target, progress_bar("copy") as show:
+            result = copy_store(source, target, report=lambda done: show(JobProgress(records=done)))
+    except StoreAccessError as error:
+        # Only a service has permissions, so it is the one copied to.
+        error.next_step = f"Run `lorchestra doctor --store-url '{target_url}'` to see what is missing."
+        raise
     if as_json:
         print_rows(list(asdict(result)), [asdict(result)], form="json")
     else:
@@ -124,3 +124,20 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
             )
     raise_if_incomplete(result)
     say(f"To use it from now on, set url under [store] to {target_url}")
+
+
+def _target(url: str, store: "StoreSettings") -> "Store":
+    """The store to copy to; its tables have the names of the one that is copied, unless its URL says more."""
+    from lorchestra.store_url import dataset_in
+    from lorchestra.stores import open_store
+
+    try:
+        return open_store(
+            url,
+            dataset=dataset_in(url) or store.dataset,
+            event_log_table=store.event_log_table,
+            raw_objects_table=store.raw_objects_table,
+            busy_timeout_seconds=store.busy_timeout_seconds,
+        )
+    except ConfigError as error:
+        raise ConfigError(error.message.replace("store.url", "--to"), next_step=error.next_step) from None

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from lorchestra.errors import QueryError, StoreError, StoreSchemaError
+from lorchestra.errors import QueryError, StoreAccessError, StoreError, StoreSchemaError
 from lorchestra.history import run_events
 from lorchestra.jobs.failure import describe, error_code, is_retryable, stack_hint
 from lorchestra.model import Event
@@ -183,7 +184,9 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
         return
     if event_types.isdisjoint(_JOB_ENDS):
         if isinstance(store, StagesTables):
-            store.drop_staged(content["run_id"])
+            # Whoever may not look for them may close the run all the same; their time is limited.
+            with suppress(StoreAccessError):
+                store.drop_staged(content["run_id"])
         started = datetime.fromisoformat(content["started_at"])
         last_sign = datetime.fromtimestamp(marker.path.stat().st_mtime, UTC)
         log_event(

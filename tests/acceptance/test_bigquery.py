@@ -153,10 +153,9 @@ def test_tables_are_partitioned_and_clustered(project: Project, store: BigQueryS
 # A run that is killed, a service that is away
 
 
-def test_a_run_killed_over_its_merge_leaves_nothing_staged(
-    project: Project, store: BigQueryStore, bigquery_service: ServiceFront
-) -> None:
-    """The next run closes it, drops its staging table, and stores what it had read."""
+@pytest.fixture
+def killed_run(project: Project, store: BigQueryStore, bigquery_service: ServiceFront) -> None:
+    """A run whose process was killed when a batch was staged."""
     store.create_tables()
     bigquery_service.fail(Fault(method="POST", path="/jobs", body="COUNTIF", action=delay(20)))
     process = project.start("run", JOB)
@@ -167,6 +166,10 @@ def test_a_run_killed_over_its_merge_leaves_nothing_staged(
     assert len(staging_tables(store)) == 1
     bigquery_service.reset()
 
+
+@pytest.mark.usefixtures("killed_run")
+def test_a_run_killed_over_its_merge_leaves_nothing_staged(project: Project, store: BigQueryStore) -> None:
+    """The next run closes it, drops its staging table, and stores what it had read."""
     again = project.lorchestra("run", JOB, "--json").rows[0]
 
     assert (again["inserted"] + again["updated"], again["recovered"]) == (3, 3)
@@ -175,6 +178,16 @@ def test_a_run_killed_over_its_merge_leaves_nothing_staged(
     runs = project.lorchestra("runs", "--json").rows
     assert [run["state"] for run in runs] == ["succeeded", "failed"]
     assert runs[1]["error_code"] == "run.interrupted"
+
+
+@pytest.mark.usefixtures("killed_run")
+def test_a_killed_run_is_closed_by_who_may_not_list_tables(
+    project: Project, bigquery_service: ServiceFront
+) -> None:
+    """What is staged has its time; the account of the run does not wait for it."""
+    bigquery_service.fail(Fault(method="GET", path=r"/tables(\?|$)", action=refused(), times=99))
+    runs = project.lorchestra("runs", "--json").rows
+    assert [(run["state"], run["error_code"]) for run in runs] == [("failed", "run.interrupted")]
 
 
 def test_a_service_that_goes_away_leaves_the_account_in_the_outbox(
@@ -303,7 +316,7 @@ def test_a_copy_that_failed_goes_on(
     bigquery_service.fail(Fault(method="POST", path="^/upload/", after=1, times=999, action=refused()))
 
     failed = file.lorchestra("copy", "--to", project.store_url, code=1)
-    assert "lorchestra doctor" in failed.stderr
+    assert f"lorchestra doctor --store-url '{project.store_url}'" in failed.stderr
     arrived = len(run_sql(store, "SELECT 1 AS one FROM `events_dev.raw_objects`"))
     assert 0 < arrived < 150
     bigquery_service.reset()
@@ -335,7 +348,22 @@ def test_what_cannot_be_copied_is_said(tmp_path: Path, project: Project) -> None
     file.lorchestra("run", JOB)
     assert "cannot be copied to" in file.lorchestra("copy", "--to", "duckdb:///b.duckdb", code=2).stderr
     assert "no installed package" in file.lorchestra("copy", "--to", "nosuch://x", code=2).stderr
-    assert "names no BigQuery project" in file.lorchestra("copy", "--to", "bigquery:///x", code=2).stderr
+    assert (
+        "--to: names no BigQuery project" in file.lorchestra("copy", "--to", "bigquery:///x", code=2).stderr
+    )
+
+
+def test_a_url_without_a_dataset_means_that_of_the_file(tmp_path: Path, project: Project) -> None:
+    """What was in `crm` is found in `crm` afterwards, with the same settings."""
+    folder = tmp_path / "file"
+    folder.mkdir()
+    file = new_project(folder, messages=3)
+    file.variables.update(project.variables | {"EVENTS_BQ_DATASET": "crm"})
+    file.lorchestra("run", JOB)
+    url = f"bigquery://p{uuid4().hex[:20]}"
+    file.lorchestra("copy", "--to", url)
+    count = "SELECT COUNT(*) AS n FROM `crm.raw_objects`"
+    assert file.lorchestra("query", count, "--format", "json", "--store-url", url).rows == [{"n": 3}]
 
 
 # The price of a query
