@@ -19,8 +19,9 @@ _STATES = {True: "ok", False: "missing", None: "unknown"}
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as a JSON array of objects.")
 @with_settings
 def setup(*, check: bool, as_json: bool, settings: "Settings") -> None:
-    """Make what is missing, bring an older event log up to date, and compare the tables with what is needed.
+    """Make the tables or bring them up to date, and check them.
 
+    An older event log gets the columns of today, its rows as they are;
     raw_objects is never altered. Each difference is shown with the statement that mends it.
     """
     from lorchestra.terminal import print_rows
@@ -65,7 +66,10 @@ def setup(*, check: bool, as_json: bool, settings: "Settings") -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
 @with_settings
 def doctor(*, as_json: bool, settings: "Settings") -> None:
-    """Say which store is used, as whom, what is permitted there, and how to mend what is missing."""
+    """Say what is wrong with the store, and what to type.
+
+    Which store is used, as whom, what is permitted there, and whether the tables fit.
+    """
     from lorchestra.stores.base import Diagnoses
     from lorchestra.terminal import print_rows
 
@@ -93,7 +97,7 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as a JSON array of one object.")
 @with_settings
 def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
-    """Copy both tables to another store, and check that everything arrived.
+    """Copy both tables to another store, and check them.
 
     What is there already is left out, so the command can be given again at any time: after an interruption it
     goes on, and later it brings what is new.

@@ -10,7 +10,7 @@ _TEMPLATE = """\
 [store]
 url = "duckdb:///lorchestra.duckdb"
 # In BigQuery: url = "bigquery://my-project/events_dev", after pip install 'lorchestra[bigquery]'
-dataset = "events_dev"
+# dataset = "events_dev"
 
 # A Google Takeout export of a mailbox. Run it with: lorchestra run gmail_ingest_acct1
 [jobs.gmail_ingest_acct1]

@@ -158,7 +158,10 @@ def open_store(
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("lorchestra"):
                 raise
-            raise _not_installed(scheme, error) from None
+            raise ConfigError(
+                f"store.url: {scheme}:// needs a package that is not installed",
+                next_step=f"Type: pip install 'lorchestra[{scheme}]'",
+            ) from None
         store = opener(url, tables=tables, busy_timeout_seconds=busy_timeout_seconds)
         if isinstance(store, Store):
             return store
@@ -166,13 +169,6 @@ def open_store(
     raise ConfigError(
         f"store.url: no installed package provides this kind of store; known: {known}",
         next_step='Set url under [store] in lorchestra.toml, such as url = "duckdb:///lorchestra.duckdb".',
-    )
-
-
-def _not_installed(scheme: str, error: ModuleNotFoundError) -> ConfigError:
-    return ConfigError(
-        f"store.url: {scheme}:// needs a package that is not installed: {error.name}",
-        next_step=f"Type: pip install 'lorchestra[{scheme}]'",
     )
 
 
