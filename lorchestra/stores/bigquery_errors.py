@@ -54,6 +54,8 @@ _TRANSIENT_TYPES = (
     auth.TransportError,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ConnectionError,
+    # An answer that is none of the service's: a proxy's page.
+    requests.exceptions.JSONDecodeError,
     requests.exceptions.Timeout,
     DataCorruption,
 )

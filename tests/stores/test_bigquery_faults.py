@@ -29,6 +29,7 @@ from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stack_clients.event_client.events import make_event
 from lorchestra.stores import open_store
 from lorchestra.stores.bigquery import BigQueryStore
+from tests.emulator.faults import Answered
 from tests.emulator.front import (
     Fault,
     ServiceFront,
@@ -38,6 +39,7 @@ from tests.emulator.front import (
     rewrite,
     service_error,
 )
+from tests.emulator.wire import Answer
 
 SOURCE = "tap-gmail--acct1-personal"
 RUN_ID = "gmail.ingest-acct1-20251124143000"
@@ -118,6 +120,8 @@ def job_ids(front: ServiceFront, content: str) -> list[str]:
 
 # What repeats, and how often it counts
 
+PAGE = Answered(Answer(200, [("Content-Type", "text/html")], b"<html>Sign in to the network</html>"))
+
 ONCE: list[tuple[str, tuple[str, ...], Any]] = [
     ("the table is made, the answer lost", NEW_TABLE, lose_answer()),
     ("the upload cannot begin", BEGIN_UPLOAD, failing(503, "backendError")),
@@ -130,6 +134,8 @@ ONCE: list[tuple[str, tuple[str, ...], Any]] = [
     ("the id of the MERGE is taken", MERGE, failing(409, "duplicate")),
     ("the MERGE is not taken", MERGE, failing(503, "backendError")),
     ("the MERGE is cut", MERGE, cut_before()),
+    ("a proxy answers in its place", MERGE, PAGE),
+    ("a proxy takes the upload", UPLOAD, PAGE),
     ("merged, the answer lost", MERGE, lose_answer()),
     ("the table cannot be dropped for a moment", DROP, failing(502, "badGateway")),
     ("dropped, the answer lost", DROP, lose_answer()),
