@@ -76,12 +76,8 @@ def _dataset(
     try:
         dataset = client.get_dataset(reference, retry=connection.retry, timeout=CALL_SECONDS)
     except NotFound:
-        yield Finding(
-            check="dataset",
-            ok=False,
-            found="is not there",
-            fix=f"{SETUP_COMMAND}   (needs bigquery.datasets.create: roles/bigquery.user on the project)",
-        )
+        yield Finding(check="dataset", ok=False, found="is not there", fix=SETUP_COMMAND)
+        yield _new_dataset(connection, who)
         yield Finding(check="tables", ok=None, found="there is no dataset yet")
         yield Finding(check="write tables", ok=None, found="there is no dataset yet")
         return
@@ -98,23 +94,57 @@ def _dataset(
     yield _staging(connection, reference, who)
 
 
+def _new_dataset(connection: Connection, who: str | None) -> Finding:
+    """Make an empty dataset under another name, and drop it: what `setup` will do."""
+    client = connection.client
+    dataset = bigquery.Dataset(
+        bigquery.DatasetReference(client.project, f"lorchestra_doctor_{secrets.token_hex(4)}")
+    )
+    if client.location is not None:
+        dataset.location = client.location
+
+    def attempt() -> None:
+        client.create_dataset(dataset, retry=connection.retry, timeout=CALL_SECONDS)
+        client.delete_dataset(dataset, not_found_ok=True, retry=connection.retry, timeout=CALL_SECONDS)
+
+    return _attempted(
+        attempt,
+        check="make datasets",
+        needs="bigquery.datasets.create",
+        found="one could be made and dropped",
+        fix=_grant(client.project, who, "roles/bigquery.user"),
+    )
+
+
 def _staging(connection: Connection, dataset: bigquery.DatasetReference, who: str | None) -> Finding:
     """Make an empty table, and drop it: what every batch does."""
     table = bigquery.Table(
         dataset.table(f"{PREFIX}doctor_{secrets.token_hex(4)}"), schema=[bigquery.SchemaField("a", "STRING")]
     )
     table.expires = datetime.now(UTC) + _SHORT_LIFE
-    try:
+
+    def attempt() -> None:
         connection.client.create_table(table, retry=connection.retry, timeout=CALL_SECONDS)
         drop(connection, table.reference)
+
+    return _attempted(
+        attempt,
+        check="write tables",
+        needs="bigquery.tables.create, .delete",
+        found="a table could be made and dropped",
+        fix=_grant(dataset.project, who, "roles/bigquery.dataEditor"),
+    )
+
+
+def _attempted(attempt: Callable[[], None], *, check: str, needs: str, found: str, fix: str) -> Finding:
+    try:
+        attempt()
     except Forbidden as error:
-        return Finding(
-            check="write tables",
-            ok=False,
-            found=f"bigquery.tables.create, .delete: {reason_of(error)}",
-            fix=_grant(dataset.project, who, "roles/bigquery.dataEditor"),
-        )
-    return Finding(check="write tables", ok=True, found="a table could be made and dropped")
+        return Finding(check=check, ok=False, found=f"{needs}: {reason_of(error)}", fix=fix)
+    except SERVICE_ERRORS as error:
+        trouble = explained(error)
+        return Finding(check=check, ok=False, found=trouble.message, fix=trouble.next_step)
+    return Finding(check=check, ok=True, found=found)
 
 
 def _grant(project: str, who: str | None, role: str) -> str:

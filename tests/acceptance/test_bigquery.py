@@ -14,8 +14,10 @@ import pytest
 
 from lorchestra.model import TableNames
 from lorchestra.queries import named_query, query_names
+from lorchestra.store_url import parse_bigquery_url
 from lorchestra.stores import Store, open_store
 from lorchestra.stores.bigquery import BigQueryStore
+from lorchestra.stores.bigquery_client import make_client
 from tests.emulator.front import Fault, ServiceFront, answer, delay, rewrite, service_error
 from tests.project import JOB, Project, new_project, wait_until
 
@@ -399,11 +401,20 @@ def findings(project: Project, code: int = 0) -> dict[str, dict[str, Any]]:
     return {row["check"]: row for row in project.lorchestra("doctor", "--json", code=code).rows}
 
 
+def datasets(project: Project) -> list[str]:
+    client = make_client(parse_bigquery_url(project.store_url or ""))
+    found = [one.dataset_id for one in client.list_datasets()]
+    client.close()
+    return found
+
+
 def test_doctor_tells_what_is_there(project: Project) -> None:
     """Before setup the dataset is missing, with the command; after it all is well."""
     before = findings(project, code=1)
     assert before["dataset"]["state"] == "missing"
-    assert "lorchestra setup" in before["dataset"]["fix"]
+    assert before["dataset"]["fix"] == "lorchestra setup"
+    assert before["make datasets"]["state"] == "ok"
+    assert datasets(project) == []
     assert before["tables"]["state"] == "unknown"
     project.lorchestra("setup")
     after = findings(project)
@@ -431,6 +442,14 @@ def test_doctor_tells_what_is_missing_and_how_to_get_it(
     assert row["state"] == "missing"
     assert role in row["fix"]
     assert row["fix"].startswith("gcloud projects add-iam-policy-binding ")
+
+
+def test_doctor_tells_who_may_not_make_a_dataset(project: Project, bigquery_service: ServiceFront) -> None:
+    """Where the dataset is missing, it matters whether it can be made."""
+    bigquery_service.fail(Fault(method="POST", path=r"/datasets(\?|$)", times=999, action=refused()))
+    row = findings(project, code=1)["make datasets"]
+    assert (row["state"], row["found"]) == ("missing", "bigquery.datasets.create: accessDenied")
+    assert "roles/bigquery.user" in row["fix"]
 
 
 def test_without_credentials_the_next_step_is_told(project: Project) -> None:
