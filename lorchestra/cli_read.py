@@ -125,18 +125,16 @@ def query(
     from lorchestra.terminal import print_rows, rows_of
 
     text = text_of_stdin() if name_or_sql == "-" else name_or_sql
+    store = opened_store(settings) if dry_run else settled_store(settings)
+    sql, values = query_text(text, store.tables), typed_parameters(parameters)
     if dry_run or max_bytes is not None:
-        store = opened_store(settings)
-        size = check_bytes(
-            store, query_text(text, store.tables), typed_parameters(parameters), max_bytes=max_bytes
-        )
+        size = check_bytes(store, sql, values, max_bytes=max_bytes)
         if dry_run:
             print_rows(("bytes_read",), [{"bytes_read": size}], form=form)
             return
-    store = settled_store(settings)
     rows_wanted = TABLE_ROWS if max_rows is None and form == "table" else max_rows
     one_more = None if rows_wanted is None else rows_wanted + 1
-    result = store.query(query_text(text, store.tables), typed_parameters(parameters), max_rows=one_more)
+    result = store.query(sql, values, max_rows=one_more)
     print_rows(result.schema.names, rows_of(result.slice(0, rows_wanted)), form=form)
     if rows_wanted is not None and result.num_rows > rows_wanted:
         say(f"These are the first {rows_wanted} rows; --max-rows gives more.")

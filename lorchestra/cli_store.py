@@ -1,5 +1,6 @@
 """Commands about the store itself: its tables, whether it can be used, and moving to another."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -8,8 +9,9 @@ from lorchestra.cli_base import opened_store, say, settled_store, with_settings
 from lorchestra.errors import ConfigError, StoreAccessError, UsageError
 
 if TYPE_CHECKING:
-    from lorchestra.config import Settings, StoreSettings
-    from lorchestra.stores.base import Store
+    from collections.abc import Iterator
+
+    from lorchestra.config import Settings
 
 _STATES = {True: "ok", False: "missing", None: "unknown"}
 
@@ -109,14 +111,10 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
     from lorchestra.terminal import print_rows, progress_bar
 
     source = settled_store(settings)
-    target = _target(target_url, settings.store)
-    try:
+    with _told_of_target(target_url):
+        target = opened_store(_settings_of_target(target_url, settings))
         with target, progress_bar("copy") as show:
             result = copy_store(source, target, report=lambda done: show(JobProgress(records=done)))
-    except StoreAccessError as error:
-        # Only a service has permissions, so it is the one copied to.
-        error.next_step = f"Run `lorchestra doctor --store-url '{target_url}'` to see what is missing."
-        raise
     if as_json:
         print_rows(list(asdict(result)), [asdict(result)], form="json")
     else:
@@ -130,18 +128,27 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
     say(f"To use it from now on, set url under [store] to {target_url}")
 
 
-def _target(url: str, store: "StoreSettings") -> "Store":
-    """The store to copy to; its tables have the names of the one that is copied, unless its URL says more."""
+def _settings_of_target(url: str, settings: "Settings") -> "Settings":
+    """What a command would go by with this `--store-url`: the names of the tables stay."""
+    from lorchestra.config import Overrides, load_settings
     from lorchestra.store_url import dataset_in
-    from lorchestra.stores import open_store
 
+    dataset = None if dataset_in(url) is not None else settings.store.dataset
+    return load_settings(settings.path, overrides=Overrides(store_url=url, dataset=dataset))
+
+
+@contextmanager
+def _told_of_target(url: str) -> "Iterator[None]":
+    """Errors of the store that is copied to, in the words of this command."""
     try:
-        return open_store(
-            url,
-            dataset=dataset_in(url) or store.dataset,
-            event_log_table=store.event_log_table,
-            raw_objects_table=store.raw_objects_table,
-            busy_timeout_seconds=store.busy_timeout_seconds,
-        )
+        yield
     except ConfigError as error:
-        raise ConfigError(error.message.replace("store.url", "--to"), next_step=error.next_step) from None
+        message, next_step = (
+            text.replace("--store-url", "--to").replace("store.url", "--to")
+            for text in (error.message, error.next_step or "")
+        )
+        raise ConfigError(message, next_step=next_step, place=error.place) from None
+    except StoreAccessError as error:
+        # Only a service has permissions, so it is the one copied to.
+        error.next_step = f"Run `lorchestra doctor --store-url '{url}'` to see what is missing."
+        raise

@@ -18,7 +18,7 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from lorchestra.config_file import Position, broken_rules, read_config_file, read_text, unknown_key
-from lorchestra.config_store import absolute, settled, with_dataset_of_its_url, with_key_file
+from lorchestra.config_store import absolute, check_one_dataset, settled, with_key_file
 from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
 from lorchestra.errors import ConfigError
 from lorchestra.model import TableNames
@@ -61,6 +61,7 @@ _STORE_OPTIONS = (
     ("raw_objects_table", "raw_objects_table"),
     ("busy_timeout_seconds", "busy_timeout_seconds"),
 )
+_KEY_FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 _TRACE_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 TableT = TypeVar("TableT", bound=ConfigTable)
@@ -122,20 +123,20 @@ def load_settings(config: Path | None = None, *, overrides: Overrides | None = N
         file, position = read_config_file(path, name=_display(path, cwd))
     options = overrides or Overrides()
     process, dotenv = environment(), _dotenv_variables(base / ".env")
-    store = with_dataset_of_its_url(file.store, position)
-    store = settled(store, changed="url", folder=base)
+    check_one_dataset(file.store, position)
+    store = settled(file.store, changed="url", folder=base)
     for variable, key in STORE_VARIABLES.items():
         # An empty variable of the process hides that of .env, and then counts as unset.
         if value := process.get(variable, dotenv.get(variable)):
             folder, origin = (cwd, variable) if variable in process else (base, f".env, {variable}")
             store = settled(_replaced(store, key, value, origin), changed=key, folder=folder)
-    variable = "GOOGLE_APPLICATION_CREDENTIALS"
-    if variable in dotenv and variable not in process:
-        store = with_key_file(store, base / dotenv[variable])
     for key, option in _STORE_OPTIONS:
         if (given := getattr(options, option)) is not None:
             origin = f"--{option.replace('_', '-')}"
             store = settled(_replaced(store, key, given, origin), changed=key, folder=cwd)
+    # Google's own libraries look into the environment of the process, and there only.
+    if _KEY_FILE_VARIABLE not in process and (key_file := dotenv.get(_KEY_FILE_VARIABLE)):
+        store = with_key_file(store, absolute(key_file, base))
     return Settings(
         store=store,
         spool=_spool_settings(file.spool, options, base=base, cwd=cwd),
@@ -153,21 +154,18 @@ def environment() -> dict[str, str]:
 
 
 def tables_from_environment() -> TableNames:
-    """The tables that the environment names, for callers without a configuration."""
-    process = environment()
-    given = {
-        field: process[variable]
-        for variable, field in (
-            ("EVENTS_BQ_DATASET", "dataset"),
-            ("EVENT_LOG_TABLE", "event_log"),
-            ("RAW_OBJECTS_TABLE", "raw_objects"),
-        )
-        if process.get(variable)
-    }
-    for what, name in given.items():
-        if not (name.isascii() and name.isidentifier()):
-            raise ConfigError(f"{what}: must be letters, digits and '_', not beginning with a digit")
-    return TableNames(**given)
+    """The tables that the environment names, for callers without a configuration.
+
+    Raises:
+        ConfigError: a name cannot be one.
+    """
+    store, process = StoreSettings(), environment()
+    for variable, key in STORE_VARIABLES.items():
+        if key != "url" and (value := process.get(variable)):
+            store = _replaced(store, key, value, variable)
+    return TableNames(
+        dataset=store.dataset, event_log=store.event_log_table, raw_objects=store.raw_objects_table
+    )
 
 
 def trace_id_from_environment(environment: Mapping[str, str]) -> str | None:

@@ -7,24 +7,23 @@ from pathlib import Path
 from lorchestra.config_file import Position
 from lorchestra.config_tables import StoreSettings
 from lorchestra.errors import ConfigError
-from lorchestra.store_url import is_bigquery, parse_bigquery_url
+from lorchestra.store_url import dataset_in, is_bigquery, parse_bigquery_url
 
 _DUCKDB_FILE = re.compile(r"(?i:duckdb):///(?!:memory:)([^?]+)(\?.*)?")
 
 
-def with_dataset_of_its_url(store: StoreSettings, position: Position) -> StoreSettings:
-    """The store of a file, whose dataset may stand in the URL or beside it.
+def check_one_dataset(store: StoreSettings, position: Position) -> None:
+    """The dataset may stand in the URL of a file's store or beside it.
 
     Raises:
         ConfigError: both name one, and not the same.
     """
-    named = parse_bigquery_url(store.url).dataset if is_bigquery(store.url) else None
+    named = dataset_in(store.url)
     if named is not None and "dataset" in store.model_fields_set and store.dataset != named:
         raise ConfigError(
             f"{position.where(('store', 'dataset'))}: is another than the dataset in store.url",
             next_step="Name the dataset in one of the two places only.",
         )
-    return store
 
 
 def settled(store: StoreSettings, *, changed: str, folder: Path) -> StoreSettings:
@@ -46,7 +45,10 @@ def settled(store: StoreSettings, *, changed: str, folder: Path) -> StoreSetting
 
 
 def with_key_file(store: StoreSettings, path: Path) -> StoreSettings:
-    """The store with what Google's libraries would take from the environment, taken from `.env`."""
+    """The store with what Google's libraries would take from the environment, taken from `.env`.
+
+    A key file that the URL names goes before it.
+    """
     if not is_bigquery(store.url):
         return store
     target = parse_bigquery_url(store.url)

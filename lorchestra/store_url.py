@@ -50,7 +50,10 @@ def parse_bigquery_url(url: str) -> BigQueryUrl:
     Raises:
         ConfigError: it has another form; the message never repeats it.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("store.url: is no URL", next_step=_EXAMPLE) from None
     dataset = parts.path.strip("/")
     if not _PROJECT.fullmatch(parts.netloc):
         raise ConfigError("store.url: names no BigQuery project", next_step=_EXAMPLE)

@@ -18,9 +18,11 @@ from lorchestra.config import (
     StoreSettings,
     environment,
     load_settings,
+    tables_from_environment,
     trace_id_from_environment,
 )
 from lorchestra.errors import ConfigError
+from lorchestra.model import TableNames
 
 EXAMPLE = """\
 [store]
@@ -685,15 +687,42 @@ def test_a_key_file_may_be_named_in_dotenv(home: Path, write: Write, monkeypatch
     write('[store]\nurl = "bigquery://project/mail"')
     write("GOOGLE_APPLICATION_CREDENTIALS=a.json", ".env")
     assert load_settings().store.url == f"bigquery://project/mail?credentials={home / 'a.json'}"
+    # Also for a store that is named by an option; its own key file goes before it.
+    write('[store]\nurl = "duckdb:///a.duckdb"')
+    url = "bigquery://other/mail"
+    assert (
+        load_settings(overrides=Overrides(store_url=url)).store.url == f"{url}?credentials={home / 'a.json'}"
+    )
+    url = "bigquery://other/mail?credentials=/c.json"
+    assert load_settings(overrides=Overrides(store_url=url)).store.url == url
+    write('[store]\nurl = "bigquery://project/mail"')
     # Google's own library reads the real environment.
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/b.json")
     assert load_settings().store.url == "bigquery://project/mail"
+
+
+def test_an_empty_key_file_in_dotenv_is_none(write: Write) -> None:
+    write('[store]\nurl = "bigquery://project/mail"')
+    write("GOOGLE_APPLICATION_CREDENTIALS=", ".env")
+    assert load_settings().store.url == "bigquery://project/mail"
+
+
+def test_tables_are_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For callers with a client and no configuration; a name that cannot be one is said."""
+    monkeypatch.setenv("EVENTS_BQ_DATASET", "crm")
+    monkeypatch.setenv("RAW_OBJECTS_TABLE", "")
+    assert tables_from_environment() == TableNames(dataset="crm")
+    monkeypatch.setenv("EVENT_LOG_TABLE", "no-name")
+    with pytest.raises(ConfigError, match="EVENT_LOG_TABLE: ") as caught:
+        tables_from_environment()
+    assert "no-name" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "bigquery:///mail",
+        "bigquery://[x",
         "bigquery://Project With Space/mail",
         "bigquery://project/a/b",
         "bigquery://project/a-b",

@@ -13,7 +13,6 @@ from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCount
 from lorchestra.store_url import dataset_in
 
 ENTRY_POINT_GROUP = "lorchestra.stores"
-DEFAULT_DATASET = TableNames().dataset
 
 
 @runtime_checkable
@@ -147,7 +146,7 @@ def open_store(
             next_step="Name it in one of the two places only.",
         )
     if dataset is None:
-        dataset = named or DEFAULT_DATASET
+        dataset = named or TableNames().dataset
     tables = TableNames(dataset=dataset, event_log=event_log_table, raw_objects=raw_objects_table)
     for field in ("dataset", "event_log", "raw_objects"):
         _check_identifier(field, getattr(tables, field))

@@ -353,6 +353,17 @@ def test_what_cannot_be_copied_is_said(tmp_path: Path, project: Project) -> None
     assert (
         "--to: names no BigQuery project" in file.lorchestra("copy", "--to", "bigquery:///x", code=2).stderr
     )
+    assert "--to: is no URL" in file.lorchestra("copy", "--to", "bigquery://[x", code=2).stderr
+
+
+def test_a_copy_takes_the_key_file_of_dotenv(tmp_path: Path) -> None:
+    """Whoever moves has the file's configuration still, and the key beside it."""
+    file = new_project(tmp_path)
+    file.lorchestra("run", JOB)
+    (tmp_path / ".env").write_text("GOOGLE_APPLICATION_CREDENTIALS=nosuch.json\n")
+    told = file.lorchestra("copy", "--to", "bigquery://my-project/events_dev", code=2).stderr
+    assert "--to: credentials: no key file" in told
+    assert "nosuch.json" in told
 
 
 def test_a_url_without_a_dataset_means_that_of_the_file(tmp_path: Path, project: Project) -> None:
