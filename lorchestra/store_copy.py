@@ -16,6 +16,7 @@ from lorchestra.model import Event, EventStatus
 from lorchestra.queries import internal_query
 from lorchestra.setup import EVENT_LOG_COLUMNS
 from lorchestra.stores.base import GivesCopies, Store, TakesCopies
+from lorchestra.stores.known_events import known_events
 
 _EVENTS_PER_PAGE = 1000
 _PLACES_PER_PAGE = 5000
@@ -83,7 +84,7 @@ def copy_store(source: Store, target: Store, *, report: Callable[[int], None] = 
 def _copy_events(source: Store, target: Store) -> int:
     copied = 0
     for page in _pages_of_events(source):
-        known = _known_events(target, page)
+        known = known_events(target, page)
         wanted = [event for event in page if event.event_id not in known]
         if wanted:
             target.append_events(wanted)
@@ -95,7 +96,7 @@ def _verify_events(source: Store, target: Store) -> tuple[int, int]:
     there = found = 0
     for page in _pages_of_events(source):
         there += len(page)
-        found += len(_known_events(target, page))
+        found += len(known_events(target, page))
     return there, found
 
 
@@ -114,17 +115,6 @@ def _event(row: Mapping[str, Any]) -> Event:
     values = {name: row[name] for name, _, _ in EVENT_LOG_COLUMNS}
     payload = None if row["payload"] is None else orjson.loads(row["payload"])
     return Event(**{**values, "status": EventStatus(row["status"]), "payload": payload})
-
-
-def _known_events(store: Store, events: Sequence[Event]) -> set[str]:
-    times = [event.created_at for event in events]
-    parameters = {
-        "event_ids": [event.event_id for event in events],
-        "first": min(times),
-        "last": max(times),
-    }
-    rows = store.query(internal_query("known_events", store.tables), parameters)
-    return set(rows.column("event_id").to_pylist())
 
 
 def _copy_objects(

@@ -5,6 +5,7 @@ What a run costs, and which permissions it needs, stands in `docs/bigquery.md`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,13 +15,13 @@ from google.cloud import bigquery
 
 from lorchestra.errors import QueryError, StoreSchemaError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
-from lorchestra.queries import internal_query
 from lorchestra.store_url import BigQueryUrl, parse_bigquery_url
 from lorchestra.stores import bigquery_doctor, bigquery_events, bigquery_objects, bigquery_query
 from lorchestra.stores.bigquery_client import Connection
 from lorchestra.stores.bigquery_errors import SETUP, reason_of, service_errors
 from lorchestra.stores.bigquery_schema import Tables
 from lorchestra.stores.bigquery_staging import drop_all_of
+from lorchestra.stores.known_events import known_events
 
 
 def open_bigquery(url: str, *, tables: TableNames, busy_timeout_seconds: float) -> "BigQueryStore":
@@ -68,7 +69,7 @@ class BigQueryStore:
                 self.connection,
                 f"{self.tables.dataset}.{self.tables.event_log}",
                 events,
-                known=bigquery_events.KnownEvents(self._known_events),
+                known=partial(known_events, self),
                 tables=self._schema,
             )
 
@@ -136,8 +137,3 @@ class BigQueryStore:
             if isinstance(error, api.NotFound):
                 raise QueryError("query: a table that it names is not there") from None
             raise
-
-    def _known_events(self, parameters: Mapping[str, Any]) -> list[str]:
-        rows = bigquery_query.select(self.connection, internal_query("known_events", self.tables), parameters)
-        ids: list[str] = rows.column("event_id").to_pylist()
-        return ids

@@ -30,8 +30,8 @@ CHECK = "Run `lorchestra setup --check` to see what differs."
 DOCTOR = "Run `lorchestra doctor` to see which permission is missing."
 _LOGIN = "Type `gcloud auth application-default login`, or name a key file: ?credentials=PATH in store.url."
 
-# Only what says that nothing is wrong with the request itself.
-_TRANSIENT_REASONS = frozenset(
+#: Reasons that say that nothing is wrong with the request itself.
+PASSING_REASONS = frozenset(
     {
         "backendError",
         "badGateway",
@@ -94,7 +94,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, requests.exceptions.SSLError):
         return False
-    return reason_of(error) in _TRANSIENT_REASONS or isinstance(error, _TRANSIENT_TYPES)
+    return reason_of(error) in PASSING_REASONS or isinstance(error, _TRANSIENT_TYPES)
 
 
 def is_concurrent_update(error: BaseException) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from lorchestra.errors import StoreError, StoreSchemaError
+from lorchestra.errors import StoreError, StoreSchemaError, StoreUnavailableError
 from lorchestra.model import Event
 from lorchestra.setup import EVENT_LOG_COLUMNS
 from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection
-from lorchestra.stores.bigquery_errors import CHECK, SETUP, field_of, first_reason
+from lorchestra.stores.bigquery_errors import CHECK, PASSING_REASONS, SETUP, field_of, first_reason
 from lorchestra.stores.bigquery_schema import Tables, schema_of
 
 #: The service takes 50,000 rows and 10 MB a request, and advises 500 rows.
@@ -20,12 +20,14 @@ _ROWS_PER_REQUEST = 500
 _BYTES_PER_REQUEST = 5_000_000
 # The service remembers an insertId for about a minute, and promises less.
 _REMEMBERED = timedelta(seconds=20)
-_KEYS_PER_QUERY = 5000
 _SCHEMA = schema_of(EVENT_LOG_COLUMNS)
+
+#: Gives the ids of those events that are in the log.
+Known = Callable[[Sequence[Event]], frozenset[str]]
 
 
 def append(
-    connection: Connection, table: str, events: Sequence[Event], *, known: "KnownEvents", tables: Tables
+    connection: Connection, table: str, events: Sequence[Event], *, known: Known, tables: Tables
 ) -> None:
     """Append events in their order, each once; all or none of up to 500.
 
@@ -44,33 +46,12 @@ def append(
         _send(connection, table, request, known=known, events=unique, tables=tables)
 
 
-class KnownEvents:
-    """Asks the store which events it has."""
-
-    def __init__(self, ask: Callable[[Mapping[str, Any]], Sequence[str]]) -> None:
-        self._ask = ask
-
-    def __call__(self, events: Sequence[Event]) -> frozenset[str]:
-        """The ids of those that are there."""
-        found: set[str] = set()
-        for begin in range(0, len(events), _KEYS_PER_QUERY):
-            some = events[begin : begin + _KEYS_PER_QUERY]
-            times = [event.created_at for event in some]
-            parameters = {
-                "event_ids": [event.event_id for event in some],
-                "first": min(times),
-                "last": max(times),
-            }
-            found.update(self._ask(parameters))
-        return frozenset(found)
-
-
 def _send(
     connection: Connection,
     table: str,
     rows: Sequence[Mapping[str, Any]],
     *,
-    known: KnownEvents,
+    known: Known,
     events: Sequence[Event],
     tables: Tables,
 ) -> None:
@@ -95,7 +76,10 @@ def _send(
             unseen = True
             continue
         if errors:
-            raise _refused(errors)
+            refusal = _refused(errors)
+            if refusal.retryable and repetitions.wait():
+                continue
+            raise refusal
         if not unseen:
             return
         # What is taken right after that may still go astray, and is looked for until it is found.
@@ -109,13 +93,17 @@ def _send(
             )
 
 
-def _refused(errors: Sequence[Mapping[str, Any]]) -> StoreSchemaError:
+def _refused(errors: Sequence[Mapping[str, Any]]) -> StoreError:
     """One error for what the service said of several rows: its first reason that is a row's own."""
     entries = [entry for row in errors for entry in row.get("errors") or ()]
     own = [entry for entry in entries if entry.get("reason") != "stopped"] or entries
+    reason = first_reason(own) or "no reason given"
+    if reason in PASSING_REASONS | {"timeout"}:
+        return StoreUnavailableError(
+            f"store: event_log: BigQuery did not take an event: {reason}", next_step="Run it again later."
+        )
     field = field_of(own)
     where = f"{field}: " if field else ""
-    reason = first_reason(own) or "no reason given"
     return StoreSchemaError(f"store: event_log: {where}BigQuery refused an event: {reason}", next_step=CHECK)
 
 

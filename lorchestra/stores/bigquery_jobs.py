@@ -62,9 +62,8 @@ def run_job(
     """Start a job under an id of ours and wait for its end; a lost answer never starts it twice.
 
     `start` sends it under an id, sharing the time for repetitions with what is done here, and is only called
-    again when no job of that id exists. A job that the service gave up
-    for reasons of its own left nothing behind, and runs again under another id. Both for as long as the
-    connection repeats calls.
+    again when no job of that id exists. A job that the service gave up for reasons of its own left nothing
+    behind, and runs again under another id. Both for as long as the connection repeats calls.
 
     Raises:
         The service's errors.

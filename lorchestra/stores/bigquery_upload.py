@@ -21,7 +21,6 @@ PIECE_BYTES = 4 * 1024 * 1024
 
 _COMPLETE = (HTTPStatus.OK, HTTPStatus.CREATED)
 _INCOMPLETE = HTTPStatus.PERMANENT_REDIRECT
-_NOTHING_KEPT = ConnectionError("BigQuery kept nothing of a piece")
 _UPLOAD_IS_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 # The library has no types.
 _resumable_upload: Any = ResumableUpload
@@ -87,7 +86,7 @@ def _send_piece(http: Any, file: IO[bytes], upload: Any, repetitions: Repetition
             if upload.finished:
                 return answer
             if upload.bytes_uploaded == before:
-                raise _NOTHING_KEPT
+                raise _nothing_kept()
             # The service may keep less of a piece than it was sent.
             file.seek(upload.bytes_uploaded)
             repetitions.begin_anew()
@@ -96,9 +95,13 @@ def _send_piece(http: Any, file: IO[bytes], upload: Any, repetitions: Repetition
             status = error.response.status_code
             if status in _COMPLETE:
                 return error.response
-            failure: Exception = _NOTHING_KEPT if status == _INCOMPLETE else _api_error(error.response)
+            failure: Exception = _nothing_kept() if status == _INCOMPLETE else _api_error(error.response)
         except SERVICE_ERRORS as error:
             failure = error
         if not is_transient(failure) or not repetitions.wait():
             raise lost or failure
         lost = failure
+
+
+def _nothing_kept() -> Exception:
+    return ConnectionError("BigQuery kept nothing of a piece")

@@ -4,11 +4,10 @@ import io
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Any
 
 
-class JsonLines(io.RawIOBase):
-    """Lines in memory as a file that can be read and wound back, without a second copy of them.
+class JsonLines:
+    """Lines in memory as a file that is read, and wound back to send a part again, without a copy of them.
 
     Each line is a sequence of pieces; all of them one after the other are the file.
     """
@@ -16,15 +15,8 @@ class JsonLines(io.RawIOBase):
     def __init__(self, lines: Sequence[Sequence[bytes]]) -> None:
         self._pieces = [piece for line in lines for piece in line if piece]
         self._ends = list(accumulate(map(len, self._pieces)))
+        self._size = self._ends[-1] if self._ends else 0
         self._at = 0
-
-    def readable(self) -> bool:
-        """It is for reading."""
-        return True
-
-    def seekable(self) -> bool:
-        """A part that was lost on the way is sent again."""
-        return True
 
     def tell(self) -> int:
         """How many bytes were read."""
@@ -32,25 +24,14 @@ class JsonLines(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go on elsewhere."""
-        size = self._ends[-1] if self._ends else 0
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
-        self._at = max(0, min(start + offset, size))
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, min(start + offset, self._size))
         return self._at
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, never more room taken for them than they need."""
-        left = (self._ends[-1] if self._ends else 0) - self._at
-        wanted = left if size < 0 else min(size, left)
-        return b"".join(self._parts(wanted))
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as there is something."""
-        view = memoryview(buffer).cast("B")
-        filled = 0
-        for part in self._parts(len(view)):
-            view[filled : filled + len(part)] = part
-            filled += len(part)
-        return filled
+        left = self._size - self._at
+        return b"".join(self._parts(left if size < 0 else min(size, left)))
 
     def _parts(self, size: int) -> Iterator[memoryview]:
         number = bisect_right(self._ends, self._at)

@@ -359,6 +359,22 @@ def test_a_refused_row_is_told_by_field_and_reason(
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("times", [1, 1000])
+def test_a_row_that_is_not_taken_for_a_moment_is_sent_again(
+    store: BigQueryStore, bigquery_service: ServiceFront, times: int
+) -> None:
+    """insertErrors may also say that the service itself is in trouble: that passes, or is told as such."""
+    trouble = {"reason": "backendError", "location": "", "message": ""}
+    errors = {"insertErrors": [{"index": 0, "errors": [trouble]}]}
+    bigquery_service.fail(fault(INSERT, answer(200, errors), times=times))
+    if times > 1:
+        with pytest.raises(StoreUnavailableError, match=r"event_log: .*backendError"):
+            log(store)
+        return
+    event_id = log(store)
+    assert store.query("SELECT event_id FROM `events_dev.event_log`").column(0).to_pylist() == [event_id]
+
+
 def test_a_table_that_was_just_made_is_waited_for(
     store: BigQueryStore, bigquery_service: ServiceFront
 ) -> None:

@@ -20,7 +20,5 @@ def test_it_reads_and_winds_like_any_file(lines: list[list[bytes]], steps: list[
         assert file.seek(min(place, size)) == plain.seek(min(place, size))
         assert file.read(count) == plain.read(count)
         assert file.tell() == plain.tell()
-        into, same = bytearray(5), bytearray(5)
-        assert (file.readinto(into), into) == (plain.readinto(same), same)
     assert file.seek(0, io.SEEK_END) == size
     assert file.read() == b""
