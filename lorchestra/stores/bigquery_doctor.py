@@ -4,15 +4,16 @@ import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from google.api_core.exceptions import Forbidden, NotFound
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from lorchestra.errors import StoreError
+from lorchestra.errors import StoreAccessError, StoreError
 from lorchestra.model import Difference, Finding, TableNames
 from lorchestra.setup import SETUP_COMMAND
-from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
+from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, explained, reason_of, service_errors
 from lorchestra.stores.bigquery_staging import PREFIX, drop
+from lorchestra.stores.bigquery_statements import statement
 from lorchestra.stores.doctor import tables_finding
 
 _SHORT_LIFE = timedelta(hours=1)
@@ -39,29 +40,24 @@ def _findings(
     who = None
     try:
         who = _identity(connection)
+    except SERVICE_ERRORS as error:
+        if not isinstance(explained(error), StoreAccessError):
+            yield _refused(error, check="credentials")
+            return
+        yield Finding(check="credentials", ok=True, found="accepted; the identity is not told")
+        fix = _grant(project, who, "roles/bigquery.jobUser")
+        yield _refused(error, check="run jobs", needs="bigquery.jobs.create", fix=fix)
+    else:
         yield Finding(check="credentials", ok=True, found=who)
         yield Finding(check="run jobs", ok=True, found=f"bigquery.jobs.create in {client.project}")
-    except Forbidden as error:
-        yield Finding(check="credentials", ok=True, found="accepted; the identity is not told")
-        yield Finding(
-            check="run jobs",
-            ok=False,
-            found=f"bigquery.jobs.create: {reason_of(error)}",
-            fix=_grant(project, who, "roles/bigquery.jobUser"),
-        )
-    except SERVICE_ERRORS as error:
-        trouble = explained(error)
-        yield Finding(check="credentials", ok=False, found=trouble.message, fix=trouble.next_step)
-        return
     yield from _dataset(connection, tables, who, check_tables)
 
 
 def _identity(connection: Connection) -> str:
-    # Reads nothing and costs nothing, and is a job all the same.
     job = connection.client.query(
-        "SELECT SESSION_USER() AS who", retry=connection.retry, timeout=CALL_SECONDS, job_retry=None
+        statement("session_user"), retry=connection.retry, timeout=CALL_SECONDS, job_retry=None
     )
-    [row] = job.result(retry=connection.retry, timeout=JOB_SECONDS, job_retry=None)
+    [row] = job.result(retry=connection.retry, timeout=CALL_SECONDS, job_retry=None)
     return str(row["who"])
 
 
@@ -80,18 +76,13 @@ def _dataset(
         yield _new_dataset(connection, who)
         yield Finding(check="tables", ok=None, found="there is no dataset yet")
         yield Finding(check="write tables", ok=None, found="there is no dataset yet")
-        return
-    except Forbidden as error:
-        yield Finding(
-            check="dataset",
-            ok=False,
-            found=f"bigquery.datasets.get: {reason_of(error)}",
-            fix=_grant(client.project, who, "roles/bigquery.dataEditor"),
-        )
-        return
-    yield Finding(check="dataset", ok=True, found=f"is there, in {dataset.location}")
-    yield tables_finding(check_tables)
-    yield _staging(connection, reference, who)
+    except SERVICE_ERRORS as error:
+        fix = _grant(client.project, who, "roles/bigquery.dataEditor")
+        yield _refused(error, check="dataset", needs="bigquery.datasets.get", fix=fix)
+    else:
+        yield Finding(check="dataset", ok=True, found=f"is there, in {dataset.location}")
+        yield tables_finding(check_tables)
+        yield _staging(connection, reference, who)
 
 
 def _new_dataset(connection: Connection, who: str | None) -> Finding:
@@ -139,12 +130,17 @@ def _staging(connection: Connection, dataset: bigquery.DatasetReference, who: st
 def _attempted(attempt: Callable[[], None], *, check: str, needs: str, found: str, fix: str) -> Finding:
     try:
         attempt()
-    except Forbidden as error:
-        return Finding(check=check, ok=False, found=f"{needs}: {reason_of(error)}", fix=fix)
     except SERVICE_ERRORS as error:
-        trouble = explained(error)
-        return Finding(check=check, ok=False, found=trouble.message, fix=trouble.next_step)
+        return _refused(error, check=check, needs=needs, fix=fix)
     return Finding(check=check, ok=True, found=found)
+
+
+def _refused(error: Exception, *, check: str, needs: str = "", fix: str = "") -> Finding:
+    """What was not permitted, with the permission that it needs; any other trouble in its own words."""
+    trouble = explained(error)
+    if isinstance(trouble, StoreAccessError):
+        return Finding(check=check, ok=False, found=f"{needs}: {reason_of(error)}", fix=fix)
+    return Finding(check=check, ok=False, found=trouble.message, fix=trouble.next_step)
 
 
 def _grant(project: str, who: str | None, role: str) -> str:

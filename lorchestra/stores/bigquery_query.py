@@ -40,21 +40,18 @@ def select(
         QueryError: it is refused, or fails over a value, which is not told.
         The service's other errors.
     """
-    names = checked(sql).named_selects
-    if len(set(names) - {"*", ""}) < len([name for name in names if name not in ("*", "")]):
-        raise _two_of_one_name()
+    _check_names([name for name in checked(sql).named_selects if name not in ("*", "")])
     try:
         job = _start(connection, sql, parameters)
+        job.result(timeout=JOB_SECONDS, retry=connection.retry, job_retry=None)
         rows = job.result(
             # 0 would mean all.
             max_results=max(1, max_rows) if max_rows is not None else None,
             retry=connection.retry,
-            timeout=JOB_SECONDS,
+            timeout=CALL_SECONDS,
             job_retry=None,
         )
-        names = [field.name for field in rows.schema]
-        if len(set(names)) < len(names):
-            raise _two_of_one_name()
+        _check_names([field.name for field in rows.schema])
         return _with_json(rows.to_arrow(create_bqstorage_client=False).slice(0, max_rows))
     except api.BadRequest as error:
         raise _explained(connection, sql, parameters, error) from None
@@ -113,8 +110,11 @@ def _told(error: api.GoogleAPICallError, sql: str) -> str:
     )
 
 
-def _two_of_one_name() -> QueryError:
-    return QueryError("query: two columns of the result have the same name", next_step="Name them with AS.")
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise QueryError(
+            "query: two columns of the result have the same name", next_step="Name them with AS."
+        )
 
 
 def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:

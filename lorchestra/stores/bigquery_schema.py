@@ -6,14 +6,10 @@ from google.api_core.exceptions import Conflict, NotFound
 from google.cloud import bigquery
 
 from lorchestra.model import Difference, TableNames
-from lorchestra.setup import (
-    EVENT_LOG_COLUMNS,
-    RAW_OBJECTS_COLUMNS,
-    googlesql_statements,
-    setup_statement,
-)
+from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, googlesql_statements
 from lorchestra.setup.differences import Columns, described, differences
 from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
+from lorchestra.stores.bigquery_statements import quoted, statement, view_statement
 
 #: The service's names of types, and GoogleSQL's.
 _TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
@@ -38,14 +34,9 @@ class Tables:
         """Make the dataset, the tables and the view where they are missing."""
         self._make_dataset()
         for name in ("create_event_log", "create_raw_objects"):
-            for statement in googlesql_statements(name, self._tables):
-                self._run(statement)
-        project, dataset = self._connection.project, self._tables.dataset
-        # A view is read from other projects too, so it names its own.
-        select = setup_statement("job_runs").format(
-            event_log=f"`{project}.{dataset}.{self._tables.event_log}`"
-        )
-        self._run(f"CREATE VIEW IF NOT EXISTS `{dataset}.job_runs` AS\n{select}")
+            for text in googlesql_statements(name, self._tables):
+                self._run(text)
+        self._run(view_statement(self._connection.project, self._tables))
 
     def differences(self) -> list[Difference]:
         """Compare both tables, column by column."""
@@ -65,8 +56,8 @@ class Tables:
             for difference in self._differences(self._tables.event_log, EVENT_LOG_COLUMNS)
             if difference.mend is not None and difference.column is not None
         ]
-        for statement in mends:
-            self._run(statement)
+        for mend in mends:
+            self._run(mend)
         if mends:
             self._describe()
 
@@ -98,9 +89,9 @@ class Tables:
                 # Made meanwhile, by another or by a call whose answer was lost.
                 return
 
-    def _run(self, statement: str) -> None:
+    def _run(self, sql: str) -> None:
         job = self._connection.client.query(
-            statement, retry=self._connection.retry, timeout=CALL_SECONDS, job_retry=None
+            sql, retry=self._connection.retry, timeout=CALL_SECONDS, job_retry=None
         )
         job.result(timeout=JOB_SECONDS, retry=self._connection.retry, job_retry=None)
 
@@ -109,8 +100,8 @@ class Tables:
         return self._connection.client.get_table(name, retry=self._connection.retry, timeout=CALL_SECONDS)
 
     def _differences(self, table: str, columns: Columns) -> list[Difference]:
-        quoted = f"`{self._tables.dataset}.{table}`"
-        return list(differences(table, columns, self._columns(table), types={}, quoted=quoted))
+        name = quoted(self._tables.dataset, table)
+        return list(differences(table, columns, self._columns(table), types={}, quoted=name))
 
     def _columns(self, table: str) -> Mapping[str, str] | None:
         """Type of each column; None when there is no table.
@@ -120,7 +111,7 @@ class Tables:
         try:
             modes = {field.name: field.mode for field in self._get(table).schema}
             job = self._connection.client.query(
-                f"SELECT * FROM `{self._tables.dataset}.{table}`",  # noqa: S608 - names are checked
+                statement("all_columns", table=quoted(self._tables.dataset, table)),
                 job_config=bigquery.QueryJobConfig(dry_run=True, use_query_cache=False),
                 retry=self._connection.retry,
                 timeout=CALL_SECONDS,

@@ -5,7 +5,6 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
@@ -17,6 +16,7 @@ from lorchestra.model import TableNames
 from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection, Repetitions
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS
 from lorchestra.stores.bigquery_jobs import NO_RETRY, get_job, job_id, labels, run_job
+from lorchestra.stores.bigquery_statements import quoted, statement
 from lorchestra.stores.bigquery_upload import load_in_pieces
 from lorchestra.stores.json_lines import JsonLines
 
@@ -121,7 +121,8 @@ class Staging:
     def query(self, name: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
         """The rows of a SELECT of ours over what is staged."""
         job = self._run(name, parameters)
-        return [dict(row) for row in job.result(retry=self._connection.retry, job_retry=None)]
+        rows = job.result(retry=self._connection.retry, timeout=CALL_SECONDS, job_retry=None)
+        return [dict(row) for row in rows]
 
     def merge(self, name: str, parameters: Sequence[Any]) -> int:
         """Run a MERGE of ours; how many rows it wrote. A dry run before it says what it will read."""
@@ -169,23 +170,16 @@ class Staging:
         return bigquery.QueryJobConfig(query_parameters=list(parameters), labels=self._labels)
 
     def _sql(self, name: str) -> str:
-        return statement(name, self._tables, staged=self._name)
+        dataset = self._tables.dataset
+        return statement(
+            name, raw_objects=quoted(dataset, self._tables.raw_objects), staged=quoted(dataset, self._name)
+        )
 
 
 def staging_name(run_id: str, index: int | None) -> str:
     """`temp_objects_{run_id}_{index}`, with `_` for what no name can have; its beginning without an index."""
     name = f"{PREFIX}{_NOT_IN_NAMES.sub('_', run_id)[:_NAME_LENGTH]}_"
     return name if index is None else f"{name}{index}"
-
-
-def statement(name: str, tables: TableNames, *, staged: str = "") -> str:
-    """The text of a statement of ours, its tables filled in."""
-    text = (files("lorchestra.stores") / "sql" / "bigquery" / f"{name}.sql").read_text(encoding="utf-8")
-    return text.format(
-        raw_objects=f"`{tables.dataset}.{tables.raw_objects}`",
-        event_log=f"`{tables.dataset}.{tables.event_log}`",
-        staged=f"`{tables.dataset}.{staged}`",
-    )
 
 
 def drop(connection: Connection, table: bigquery.TableReference) -> None:

@@ -463,6 +463,25 @@ def test_doctor_tells_who_may_not_make_a_dataset(project: Project, bigquery_serv
     assert "roles/bigquery.user" in row["fix"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "check"),
+    [
+        ("POST", r"/projects/[^/]+/jobs", "credentials"),
+        ("GET", r"/datasets/events_dev\?", "dataset"),
+        ("POST", r"/tables\?", "write tables"),
+    ],
+)
+def test_doctor_takes_a_quota_for_no_permission(
+    project: Project, bigquery_service: ServiceFront, method: str, path: str, check: str
+) -> None:
+    """A 403 may also say that a quota is used up: no role helps against that."""
+    project.lorchestra("setup")
+    bigquery_service.fail(Fault(method=method, path=path, times=999, action=refused("quotaExceeded")))
+    row = findings(project, code=1)[check]
+    assert (row["state"], row["found"]) == ("missing", "store: a quota of BigQuery is used up: quotaExceeded")
+    assert "later" in row["fix"]
+
+
 def test_without_credentials_the_next_step_is_told(project: Project) -> None:
     """No credentials, or a key file that is none, end in one sentence; the run is not lost sight of."""
     nobody = {"BIGQUERY_EMULATOR_HOST": "", "HOME": str(project.folder), "NO_GCE_CHECK": "true"}

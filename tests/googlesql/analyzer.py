@@ -31,6 +31,8 @@ from zetasql.types import (
 
 from lorchestra.model import TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
+from lorchestra.stores.bigquery_objects import STAGED_COLUMNS
+from lorchestra.stores.bigquery_statements import quoted
 
 PROJECT = "my-project"
 TABLES = TableNames()
@@ -78,7 +80,7 @@ class Analyzer:
         tables = [
             _table(TABLES.event_log, _columns(EVENT_LOG_COLUMNS)),
             _table(TABLES.raw_objects, _columns(RAW_OBJECTS_COLUMNS)),
-            _table(STAGED, _columns(_staged())),
+            _table(STAGED, _columns(STAGED_COLUMNS)),
             _table(STAGED_COPY, _columns(RAW_OBJECTS_COLUMNS)),
         ]
         self._catalog_id = self._registered(tables)
@@ -118,7 +120,7 @@ class Analyzer:
 
     def _columns_of_view(self) -> list[SimpleColumn]:
         """What the view's own SELECT gives; nothing is written through a view."""
-        event_log = f"`{PROJECT}.{TABLES.dataset}.{TABLES.event_log}`"
+        event_log = quoted(PROJECT, TABLES.dataset, TABLES.event_log)
         select = self._analyzed(setup_statement("job_runs").format(event_log=event_log), {})
         return [
             SimpleColumn(name=output.name, type=output.column.type, is_writable_column=False)
@@ -172,10 +174,6 @@ def _language() -> LanguageOptions:
     ]
     language.reserved_keywords = ["QUALIFY"]
     return language
-
-
-def _staged() -> list[tuple[str, str, bool]]:
-    return [column for column in RAW_OBJECTS_COLUMNS if column[0] in {"idem_key", "external_id", "payload"}]
 
 
 def _table(name: str, columns: list[SimpleColumn]) -> SimpleTable:

@@ -11,6 +11,8 @@ from sqlglot.tokens import TokenType
 
 from lorchestra.queries import internal_query, named_query, query_names
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, googlesql_statements, setup_statement
+from lorchestra.setup.differences import described, differences
+from lorchestra.stores.bigquery_statements import quoted, statement, view_statement
 from tests.googlesql.analyzer import PROJECT, STAGED, STAGED_COPY, TABLES, Analyzer, Rejected
 from tests.stores import test_conformance_queries as conformance
 
@@ -40,10 +42,10 @@ PARAMETERS = {
 #: Statements over rows that are copied; the others read the staging table of a merge.
 COPYING = {"merge_copied_objects"}
 
-EVENT_LOG = f"`{TABLES.dataset}.{TABLES.event_log}`"
-RAW_OBJECTS = f"`{TABLES.dataset}.{TABLES.raw_objects}`"
-JOB_RUNS = f"`{TABLES.dataset}.job_runs`"
-STAGED_OBJECTS = f"`{TABLES.dataset}.{STAGED}`"
+EVENT_LOG = quoted(TABLES.dataset, TABLES.event_log)
+RAW_OBJECTS = quoted(TABLES.dataset, TABLES.raw_objects)
+JOB_RUNS = quoted(TABLES.dataset, "job_runs")
+STAGED_OBJECTS = quoted(TABLES.dataset, STAGED)
 MERGE = f"MERGE {RAW_OBJECTS} AS T USING {STAGED_OBJECTS} AS S ON T.idem_key = S.idem_key"
 
 _FENCE = re.compile(r"^```sql\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -81,15 +83,21 @@ def setup_statements() -> dict[str, str]:
     }
 
 
-def store_statement(name: str, *, project: str | None = None) -> str:
-    """A statement of the store, its tables filled in, with or without their project."""
-    text = (files("lorchestra.stores") / "sql" / "bigquery" / f"{name}.sql").read_text(encoding="utf-8")
-    dataset = TABLES.dataset if project is None else f"{project}.{TABLES.dataset}"
-    return text.format(
-        event_log=f"`{dataset}.{TABLES.event_log}`",
-        raw_objects=f"`{dataset}.{TABLES.raw_objects}`",
-        staged=f"`{dataset}.{STAGED_COPY if name in COPYING else STAGED}`",
-    )
+def store_statement(name: str) -> str:
+    """A statement of the store, as it sends it."""
+    staged = STAGED_COPY if name in COPYING else STAGED
+    return statement(name, raw_objects=RAW_OBJECTS, staged=quoted(TABLES.dataset, staged), table=EVENT_LOG)
+
+
+def mends() -> list[str]:
+    """What mends each column that may be NULL: it is missing, or must not be NULL."""
+    return [
+        difference.mend
+        for table, columns in ((EVENT_LOG, EVENT_LOG_COLUMNS), (RAW_OBJECTS, RAW_OBJECTS_COLUMNS))
+        for found in ({}, {name: described(kind, nullable=False) for name, kind, _ in columns})
+        for difference in differences("", columns, found, types={}, quoted=table)
+        if difference.mend is not None
+    ]
 
 
 def specified_queries() -> dict[str, str]:
@@ -147,23 +155,18 @@ def test_setup_sends_all_of_a_file(name: str) -> None:
 
 def test_the_view(googlesql: Analyzer) -> None:
     """The definition of the view is accepted, the event log named with its project."""
-    select = setup_statement("job_runs").format(event_log=f"`{PROJECT}.{TABLES.dataset}.{TABLES.event_log}`")
-    googlesql.accepts(f"CREATE VIEW IF NOT EXISTS {JOB_RUNS} AS\n{select}")
+    googlesql.accepts(view_statement(PROJECT, TABLES))
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "kind"),
-    [
-        (table, name, kind)
-        for table, columns in ((EVENT_LOG, EVENT_LOG_COLUMNS), (RAW_OBJECTS, RAW_OBJECTS_COLUMNS))
-        for name, kind, nullable in columns
-        if nullable
-    ],
-)
-def test_mends(googlesql: Analyzer, table: str, column: str, kind: str) -> None:
+@pytest.mark.parametrize("mend", mends())
+def test_mends(googlesql: Analyzer, mend: str) -> None:
     """What mends a column that is missing or must not be NULL is accepted."""
-    googlesql.accepts(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {kind}")
-    googlesql.accepts(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
+    googlesql.accepts(mend)
+
+
+def test_every_column_that_may_be_null_has_two_mends() -> None:
+    """There is something to look at in the test before."""
+    assert len(mends()) == 2 * sum(nullable for _, _, nullable in (*EVENT_LOG_COLUMNS, *RAW_OBJECTS_COLUMNS))
 
 
 def test_the_store_has_statements() -> None:
@@ -171,11 +174,10 @@ def test_the_store_has_statements() -> None:
     assert names_in("lorchestra.stores", "sql/bigquery")
 
 
-@pytest.mark.parametrize("project", [None, PROJECT])
 @pytest.mark.parametrize("name", names_in("lorchestra.stores", "sql/bigquery"))
-def test_statements_of_the_store(googlesql: Analyzer, name: str, project: str | None) -> None:
-    """What the store itself sends is accepted, with a project in its names and without."""
-    googlesql.accepts(store_statement(name, project=project), PARAMETERS)
+def test_statements_of_the_store(googlesql: Analyzer, name: str) -> None:
+    """What the store itself sends is accepted."""
+    googlesql.accepts(store_statement(name), PARAMETERS)
 
 
 # What others ask
