@@ -1,19 +1,19 @@
 """The client of the BigQuery service: who asks, where, how long a call may take, and what is repeated."""
 
 import json
+import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import google.auth
 from google.api_core.client_info import ClientInfo
 from google.api_core.client_options import ClientOptions
-from google.api_core.retry import Retry
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import bigquery
@@ -23,7 +23,7 @@ from google.oauth2 import service_account
 from lorchestra.config import environment
 from lorchestra.errors import ConfigError
 from lorchestra.store_url import BigQueryUrl
-from lorchestra.stores.bigquery_errors import is_transient, service_errors
+from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, is_transient, service_errors
 
 #: One call may take so long before it counts as lost.
 CALL_SECONDS = 60.0
@@ -35,6 +35,7 @@ _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 #: Names an emulator to use instead of the service.
 EMULATOR_VARIABLE = "BIGQUERY_EMULATOR_HOST"
 
+T = TypeVar("T")
 
 # The libraries for authorization have no types.
 _anonymous_credentials: Any = AnonymousCredentials
@@ -66,7 +67,8 @@ class Repetitions:
             self._ends = now + self._seconds
         if now + self._wait >= self._ends:
             return False
-        time.sleep(self._wait)
+        jitter = random.uniform(0.5, 1)  # noqa: S311 - spreads waiting processes, hides nothing
+        time.sleep(self._wait * jitter)
         self._wait = min(self._wait * 2, _LONGEST_WAIT)
         return True
 
@@ -91,19 +93,28 @@ class Connection:
         self._lock = threading.Lock()
         self._given = client
 
-    @cached_property
-    def retry(self) -> Retry:
-        """For calls that change nothing, or nothing the second time."""
-        return Retry(
-            predicate=is_transient,
-            initial=_FIRST_WAIT,
-            maximum=_LONGEST_WAIT,
-            multiplier=2.0,
-            timeout=self._retry_seconds,
-        )
+    @property
+    def retry(self) -> Any:
+        """For calls that change nothing, or nothing the second time; the client takes it in place of its own.
+
+        The client's kind counts from before the call, so a call that hangs would never be repeated.
+        """
+        return self._repeating
+
+    def _repeating(self, call: Callable[[], T]) -> Callable[[], T]:
+        def repeated() -> T:
+            repetitions = self.repetitions()
+            while True:
+                try:
+                    return call()
+                except SERVICE_ERRORS as error:
+                    if not is_transient(error) or not repetitions.wait():
+                        raise
+
+        return repeated
 
     def repetitions(self) -> Repetitions:
-        """For calls that are repeated by hand, because something has to be asked before."""
+        """For what is repeated elsewhere, because something has to be asked in between."""
         return Repetitions(self._retry_seconds)
 
     @property

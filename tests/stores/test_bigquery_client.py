@@ -1,15 +1,21 @@
-"""Who asks BigQuery, and where: what the URL and the environment make of the client. Nothing is sent."""
+"""Who asks BigQuery, where, and how often: what the URL and the environment make of the client.
+
+Nothing is sent.
+"""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.api_core.exceptions import Forbidden, ServiceUnavailable
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import credentials as oauth2
 from google.oauth2 import service_account
+from requests.exceptions import ReadTimeout
 
 from lorchestra.errors import ConfigError, StoreLoginError
 from lorchestra.store_url import BigQueryUrl
@@ -107,7 +113,53 @@ def test_no_credentials_at_all_is_a_login_error(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    connection = Connection(BigQueryUrl(project="p"), retry_seconds=1)
     with pytest.raises(StoreLoginError) as caught:
-        connection.client.list_datasets()
+        connection(1).client.list_datasets()
     assert "gcloud auth application-default login" in str(caught.value.next_step)
+
+
+# What is repeated
+
+
+def connection(seconds: float) -> Connection:
+    return Connection(BigQueryUrl(project="p"), retry_seconds=seconds)
+
+
+def test_a_call_that_hung_is_repeated() -> None:
+    """The time for repetitions begins when the call failed, not when it was made."""
+    asked: list[float] = []
+
+    def hang_once() -> str:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            time.sleep(0.6)
+            raise ReadTimeout
+        return "answer"
+
+    assert connection(0.5).retry(hang_once)() == "answer"
+    assert len(asked) == 2
+
+
+def test_repetitions_come_to_an_end() -> None:
+    """What never passes is told as it was at the end."""
+    asked: list[int] = []
+
+    def fail() -> None:
+        asked.append(1)
+        raise ServiceUnavailable(f"number {len(asked)}")
+
+    with pytest.raises(ServiceUnavailable, match=r"number [3-6]$"):
+        connection(2).retry(fail)()
+
+
+def test_a_refusal_is_not_repeated() -> None:
+    """Only what may pass is asked for again."""
+    asked: list[int] = []
+
+    def refuse() -> None:
+        asked.append(1)
+        raise Forbidden("no")
+
+    with pytest.raises(Forbidden):
+        connection(5).retry(refuse)()
+    assert asked == [1]
