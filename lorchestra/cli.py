@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lorchestra.cli_auth import auth
 from lorchestra.cli_base import Commands, job_names, opened_store, say, tell, with_settings
 from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_store import copy, doctor, setup
@@ -39,6 +40,7 @@ main.add_command(query)
 main.add_command(setup)
 main.add_command(doctor)
 main.add_command(copy)
+main.add_command(auth)
 
 
 @main.command()
@@ -144,7 +146,7 @@ def _run_job_impl(
             run = new_run_without_store(run, context.spool)
             RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
             raise
-        context = context.for_run(run.run_id, seen_at=run.started_at)
+        context = context.for_run(run.run_id, seen_at=run.started_at, checkpoint=marker.checkpoint)
         return _finished(function, context, log, marker, show_traceback=show_traceback)
 
 
@@ -195,7 +197,7 @@ def _watched(
     from lorchestra.terminal import progress_bar
 
     beaten = time.monotonic()
-    with progress_bar(context.job_name) as show:
+    with progress_bar(context.job_name) as (show, say_above):
 
         def report(progress: "JobProgress") -> None:
             nonlocal beaten
@@ -204,7 +206,7 @@ def _watched(
                 beaten = time.monotonic()
                 marker.beat()
 
-        return function(context.reporting_to(report))
+        return function(context.reporting_to(report, say_above))
 
 
 def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "JobContext") -> dict[str, Any]:

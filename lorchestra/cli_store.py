@@ -1,4 +1,4 @@
-"""Commands about the store itself: its tables, whether it can be used, and moving to another."""
+"""Commands about the store itself: its tables, whether it and the jobs can be used, and moving to another."""
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from lorchestra.cli_base import opened_store, say, settled_store, with_settings
-from lorchestra.errors import ConfigError, StoreAccessError, UsageError
+from lorchestra.errors import ConfigError, LorchestraError, StoreAccessError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lorchestra.config import Settings
+    from lorchestra.model import Finding
 
 _STATES = {True: "ok", False: "missing", None: "unknown"}
 
@@ -68,17 +69,23 @@ def setup(*, check: bool, as_json: bool, settings: "Settings") -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
 @with_settings
 def doctor(*, as_json: bool, settings: "Settings") -> None:
-    """Say what is wrong with the store, and what to type.
+    """Say what is wrong with the store and the logins of jobs, and what to type.
 
-    Which store is used, as whom, what is permitted there, and whether the tables fit.
+    Which store is used, as whom, what is permitted there, and whether the tables fit;
+    then which login each job uses, whether it is accepted, and when it will end.
     """
-    from lorchestra.stores.base import Diagnoses
+    from lorchestra.jobs.registry import job_findings
+    from lorchestra.model import Finding
     from lorchestra.terminal import print_rows
 
-    store = opened_store(settings)
-    if not isinstance(store, Diagnoses):
-        raise UsageError("store: this kind of store cannot be examined")
-    findings = store.diagnose()
+    of_jobs = job_findings(settings)
+    try:
+        findings = _store_findings(settings)
+    except LorchestraError as error:
+        if not of_jobs:
+            raise
+        findings = [Finding(check="store", ok=False, found=error.message, fix=error.next_step)]
+    findings = [*findings, *of_jobs]
     rows = [
         {"check": one.check, "state": _STATES[one.ok], "found": one.found, "fix": one.fix} for one in findings
     ]
@@ -92,6 +99,15 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
                 click.echo(f"{one.check}: {one.fix}")
     if any(one.ok is False for one in findings):
         raise click.exceptions.Exit(1)
+
+
+def _store_findings(settings: "Settings") -> "list[Finding]":
+    from lorchestra.stores.base import Diagnoses
+
+    store = opened_store(settings)
+    if not isinstance(store, Diagnoses):
+        raise UsageError("store: this kind of store cannot be examined")
+    return store.diagnose()
 
 
 @click.command()
@@ -113,7 +129,7 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
     source = settled_store(settings)
     with _told_of_target(target_url):
         target = opened_store(_settings_of_target(target_url, settings))
-        with target, progress_bar("copy") as show:
+        with target, progress_bar("copy") as (show, _):
             result = copy_store(source, target, report=lambda done: show(JobProgress(records=done)))
     if as_json:
         print_rows(list(asdict(result)), [asdict(result)], form="json")

@@ -129,11 +129,30 @@ class Rejection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """Objects, by their id at the source, that are there as the table has them: only `last_seen` moves."""
+
+    external_ids: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """From here a later run can go on: the cursor holds once all that was yielded before is merged."""
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a source has been read. Totals are None when the source cannot know them."""
+    """How far a source has been read: in bytes, or in records where it can count those.
+
+    Totals are None when the source cannot know them. Records that an earlier run has stored count as done.
+    """
 
     bytes_done: int = 0
     bytes_total: int | None = None
+    records_done: int = 0
+    records_total: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -64,9 +64,26 @@ class RunMarker:
         Raises:
             SpoolError: it cannot be written.
         """
-        content = orjson.dumps({**asdict(run), "pid": os.getpid(), "host": socket.gethostname()})
-        with spool_errors(self.path.parent), open_private(self.path, "wb") as file:
-            file.write(content)
+        self._write({**asdict(run), "pid": os.getpid(), "host": socket.gethostname()})
+
+    def checkpoint(self, ingestion: Mapping[str, Any]) -> None:
+        """Keep how far an ingestion of the run has come: its source_system, object_type and cursor.
+
+        When the call returns it has reached the disk, whole.
+
+        Raises:
+            SpoolError: it cannot be written.
+        """
+        self._write({**(self.read() or {}), "ingestion": dict(ingestion)})
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        new = self.path.with_suffix(".new")
+        with spool_errors(self.path.parent):
+            with open_private(new, "wb") as file:
+                file.write(orjson.dumps(content))
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
 
     def beat(self) -> None:
         """Give a sign of life."""

@@ -28,6 +28,7 @@ SOURCE_SYSTEM = "lorchestra"
 OBJECT_TYPE = "job_run"
 
 _JOB_ENDS = ("job.completed", "job.failed")
+_INGESTION_ENDS = ("ingestion.completed", "ingestion.failed")
 
 
 class RunLog:
@@ -187,6 +188,9 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
             # Whoever may not look for them may close the run all the same; their time is limited.
             with suppress(StoreAccessError):
                 store.drop_staged(content["run_id"])
+        ingestion = content.get("ingestion")
+        if ingestion is not None and event_types.isdisjoint(_INGESTION_ENDS):
+            _close_dead_ingestion(ingestion, content, store)
         started = datetime.fromisoformat(content["started_at"])
         last_sign = datetime.fromtimestamp(marker.path.stat().st_mtime, UTC)
         log_event(
@@ -209,6 +213,26 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
             bq_client=store,
         )
     marker.remove()
+
+
+def _close_dead_ingestion(ingestion: Mapping[str, Any], run: Mapping[str, Any], store: Store) -> None:
+    """Say how far an ingestion had come: the next one goes on from there."""
+    log_event(
+        event_type="ingestion.failed",
+        source_system=ingestion["source_system"],
+        object_type=ingestion["object_type"],
+        correlation_id=run["run_id"],
+        trace_id=run["trace_id"],
+        status="failed",
+        error_message="The run ended without a word while it was ingesting.",
+        payload={
+            "error_type": "ProcessDied",
+            "error_code": "run.interrupted",
+            "retryable": True,
+            "resume": {"cursor": ingestion["cursor"]},
+        },
+        bq_client=store,
+    )
 
 
 def _recorded_events(run_id: str, store: Store) -> list[dict[str, Any]]:

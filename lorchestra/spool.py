@@ -92,6 +92,11 @@ class SegmentWriter:
             or time.monotonic() >= self._closes_at
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was appended since the last segment was closed."""
+        return self._file is None
+
     def close(self) -> Path | None:
         """Close the open segment and give its path; None when nothing was appended since the last time."""
         if self._file is None:

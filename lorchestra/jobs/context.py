@@ -21,11 +21,13 @@ from lorchestra.stores.base import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobProgress:
-    """How far a job has come; `bytes_total` is None where the source cannot know it."""
+    """How far a job has come, in bytes or in records; a total is None where the source cannot know it."""
 
     records: int = 0
     bytes_done: int = 0
     bytes_total: int | None = None
+    records_done: int = 0
+    records_total: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +45,22 @@ def _no_report(progress: JobProgress) -> None:
     """Nobody is looking."""
 
 
+def _say_nothing(text: str) -> None:
+    """Nobody is listening."""
+
+
+def _keep_nothing(ingestion: Mapping[str, Any]) -> None:
+    """Nobody would go on from there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobContext:
     """One run as its job sees it.
 
     `options` are the keys of the job's table in `lorchestra.toml`; relative paths in them start from `base`.
     `seen_at` is the run's one timestamp for `last_seen`. `environment` is that of the process over `.env`.
+    `report` takes how far the job has come, `say` what a person should know and no event holds, `checkpoint`
+    a cursor that holds from now on, so that it outlives the process.
     `log_event` and `upsert_objects` are the event client's, with what belongs to the run filled in.
     """
 
@@ -67,14 +79,18 @@ class JobContext:
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     report: Callable[[JobProgress], None] = field(default=_no_report, repr=False)
+    say: Callable[[str], None] = field(default=_say_nothing, repr=False)
+    checkpoint: Callable[[Mapping[str, Any]], None] = field(default=_keep_nothing, repr=False)
 
-    def for_run(self, run_id: str, *, seen_at: datetime) -> "JobContext":
+    def for_run(
+        self, run_id: str, *, seen_at: datetime, checkpoint: Callable[[Mapping[str, Any]], None]
+    ) -> "JobContext":
         """The same for a run whose id is settled."""
-        return replace(self, run_id=run_id, seen_at=seen_at)
+        return replace(self, run_id=run_id, seen_at=seen_at, checkpoint=checkpoint)
 
-    def reporting_to(self, report: Callable[[JobProgress], None]) -> "JobContext":
+    def reporting_to(self, report: Callable[[JobProgress], None], say: Callable[[str], None]) -> "JobContext":
         """The same, with somebody to tell how far the job has come."""
-        return replace(self, report=report)
+        return replace(self, report=report, say=say)
 
     def log_event(
         self,

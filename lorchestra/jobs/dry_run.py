@@ -6,9 +6,10 @@ from itertools import islice
 from lorchestra.errors import RecordError, StoreSchemaError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.ingest import keyed_entry
-from lorchestra.model import IdemKeyFn, Record
+from lorchestra.jobs.stored import last_cursor
+from lorchestra.model import Cursor, IdemKeyFn, Record
 from lorchestra.queries import internal_query
-from lorchestra.sources.base import Source
+from lorchestra.sources.base import Plans, Source
 
 _KEYS_PER_QUERY = 5000
 _REPORT_SECONDS = 0.1
@@ -18,8 +19,10 @@ def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> J
     """Count the records of the window: how many are new, known already, or would be rejected.
 
     Neither the store nor the spool is written, and no event is logged. A record that occurs twice is counted
-    as often.
+    as often. A source that knows what it would fetch is only asked for that.
     """
+    if isinstance(source, Plans):
+        return JobResult(counts=source.plan(context.window, _cursor(context)))
     counts = {"records_extracted": 0, "new": 0, "known": 0, "rejected": 0}
     keys: list[str] = []
     reported = 0.0
@@ -64,3 +67,10 @@ def _known(context: JobContext, keys: list[str]) -> int:
         return 0
     known: int = result.to_pylist()[0]["known"]
     return known
+
+
+def _cursor(context: JobContext) -> Cursor | None:
+    try:
+        return last_cursor(context.store, context.source_system or "", context.object_type or "")
+    except StoreSchemaError:
+        return None

@@ -7,22 +7,21 @@ the cursor is written when everything is merged.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from lorchestra.errors import ConfigError, RecordError, RecordTooLargeError, SpoolError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
-from lorchestra.model import Cursor, IdemKeyFn, Record, Rejection, UpsertResult
-from lorchestra.queries import internal_query
-from lorchestra.sources.base import Source, SourceType
-from lorchestra.spool import JobSpool, RejectFile, read_header, read_segment
+from lorchestra.jobs.stored import last_cursor
+from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen, UpsertResult
+from lorchestra.sources.base import Accounts, Source, SourceType
+from lorchestra.spool import JobSpool, RejectFile, SegmentWriter, read_header, read_segment
 from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
+from lorchestra.stores.base import TouchesObjects
 
 #: A larger object is rejected: no store takes it in one row, and memory must stay bounded.
 OBJECT_BYTES_MAX = 96 * 1024 * 1024
@@ -33,6 +32,7 @@ _COUNTS = (
     "inserted",
     "updated",
     "unchanged",
+    "known",
     "duplicates",
     "rejected",
     "gone",
@@ -93,7 +93,9 @@ class _Ingestion:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
     usage: Counter[str] = field(default_factory=Counter)
     reported: float = 0.0
-    previous_cursor: Cursor | None = None
+    #: Where the next run could go on, with what is merged by now.
+    cursor: Cursor | None = None
+    checkpoint: Cursor | None = None
 
     def __post_init__(self) -> None:
         self.spool = JobSpool(self.context.spool, self.context.job_name)
@@ -102,9 +104,7 @@ class _Ingestion:
     def read_and_merge(self) -> Cursor | None:
         self._merge_segments(recovered=True)
         if self.resumes:
-            self.previous_cursor = _last_cursor(self.context, self.source_system, self.object_type)
-        window = self.context.window
-        given_cursor = self.previous_cursor if window.since is None else None
+            self.cursor = last_cursor(self.context.store, self.source_system, self.object_type)
         writer = self.spool.writer(
             self.context.run_id,
             source_system=self.source_system,
@@ -112,27 +112,59 @@ class _Ingestion:
             bounds=self.context.store.batch_bounds,
         )
         read_to_its_end = True
+        items = self.source.records(self.context.window, self.cursor)
         try:
-            for item in self.source.records(window, given_cursor):
-                if self.counts["records_extracted"] == self.context.limit:
+            for item in items:
+                if isinstance(item, Seen):
+                    self._touch(item.external_ids)
+                elif isinstance(item, Checkpoint):
+                    self.checkpoint = item.cursor
+                    if writer.is_empty:
+                        self._reached_checkpoint()
+                elif self.counts["records_extracted"] == self.context.limit:
                     read_to_its_end = False
                     break
-                self.counts["records_extracted"] += 1
-                entry = self._entry(item)
-                if entry is not None:
-                    writer.append(*entry)
-                if writer.full:
-                    writer.close()
-                    self._merge_segments()
+                else:
+                    self._write(item, writer)
                 self._report()
         finally:
             # Whatever happened, what was extracted is kept for the next run.
             writer.close()
+            if isinstance(items, Generator):
+                items.close()
         self._merge_segments()
+        self._reached_checkpoint()
         self._report(always=True)
         # A cursor taken after a part of the source would skip the rest.
-        whole = read_to_its_end and window.until is None and window.since is None
-        return self.source.next_cursor() if whole else self.previous_cursor
+        return self.source.next_cursor() if read_to_its_end else self.cursor
+
+    def _write(self, item: Record | Rejection, writer: SegmentWriter) -> None:
+        self.counts["records_extracted"] += 1
+        entry = self._entry(item)
+        if entry is not None:
+            writer.append(*entry)
+        if writer.full:
+            writer.close()
+            self._merge_segments()
+            self._reached_checkpoint()
+
+    def _reached_checkpoint(self) -> None:
+        """All that the source yielded before its newest checkpoint is merged."""
+        if self.checkpoint is not None:
+            self.cursor, self.checkpoint = self.checkpoint, None
+            self.context.checkpoint(
+                {"source_system": self.source_system, "object_type": self.object_type, "cursor": self.cursor}
+            )
+
+    def _touch(self, external_ids: Sequence[str]) -> None:
+        self.counts["known"] += len(external_ids)
+        if external_ids and isinstance(self.context.store, TouchesObjects):
+            keys = [f"{self.source_system}:{self.object_type}:{one}" for one in external_ids]
+            self.usage.update(
+                self.context.store.touch(
+                    keys, seen_at=self.context.seen_at, correlation_id=self.context.run_id
+                )
+            )
 
     def _entry(self, item: Record | Rejection) -> tuple[str, bytes] | None:
         """Key and JSON of a record; None when it went to the reject file."""
@@ -186,6 +218,8 @@ class _Ingestion:
                 records=self.counts["records_extracted"],
                 bytes_done=progress.bytes_done,
                 bytes_total=progress.bytes_total,
+                records_done=progress.records_done,
+                records_total=progress.records_total,
             )
         )
 
@@ -212,7 +246,7 @@ class _Ingestion:
                 "error_type": type(error).__name__,
                 "error_code": error_code(error),
                 "retryable": is_retryable(error),
-                "resume": {"segments_kept": waiting, "cursor": self.previous_cursor},
+                "resume": {"segments_kept": waiting, "cursor": self.cursor},
             },
         )
 
@@ -221,6 +255,7 @@ class _Ingestion:
         return {
             **self.counts,
             **self.usage,
+            **(self.source.telemetry() if isinstance(self.source, Accounts) else {}),
             "duration_seconds": round(time.monotonic() - self.started, 3),
             "date_filter": {
                 "since": window.since.isoformat() if window.since else None,
@@ -229,14 +264,3 @@ class _Ingestion:
             "reject_reasons": self.rejects.reasons,
             "seen_at": self.context.seen_at.isoformat(),
         }
-
-
-def _last_cursor(context: JobContext, source_system: str, object_type: str) -> Cursor | None:
-    rows = context.store.query(
-        internal_query("last_cursor", context.store.tables),
-        {"source_system": source_system, "object_type": object_type},
-    ).to_pylist()
-    if not rows or rows[0]["cursor"] is None:
-        return None
-    cursor: Cursor | None = orjson.loads(rows[0]["cursor"])
-    return cursor

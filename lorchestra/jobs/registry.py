@@ -15,8 +15,10 @@ from lorchestra.jobs.context import JobContext, JobFunction, JobResult
 from lorchestra.jobs.dry_run import dry_run
 from lorchestra.jobs.ingest import ingest
 from lorchestra.jobs.ingest_gmail import ingest_gmail
+from lorchestra.jobs.stored import ObjectsOfSource
+from lorchestra.model import Finding
 from lorchestra.redact import redact
-from lorchestra.sources.base import Source, SourceOptions, SourceType, source_type
+from lorchestra.sources.base import Source, SourceContext, SourceOptions, SourceType, source_type
 
 ENTRY_POINT_GROUP = "lorchestra.jobs"
 #: The package that jobs of `lorchestra.toml` belong to.
@@ -28,7 +30,11 @@ class _IngestFunction(Protocol):
 
 
 # Sources of Gmail message resources; every other source is ingested under its own key function.
-_INGEST_FUNCTIONS: dict[str, _IngestFunction] = {"mbox": ingest_gmail, "takeout": ingest_gmail}
+_INGEST_FUNCTIONS: dict[str, _IngestFunction] = {
+    "gmail": ingest_gmail,
+    "mbox": ingest_gmail,
+    "takeout": ingest_gmail,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +130,7 @@ def job_function(job: Job, settings: Settings, *, dry: bool = False) -> JobFunct
     own_ingest = _INGEST_FUNCTIONS.get(job.settings.source)
 
     def run(context: JobContext) -> JobResult:
-        source = kind.open(options, context.base)
+        source = kind.open(options, _source_context(context, kind))
         if dry:
             return dry_run(context, source=source, idem_key_fn=key_fn)
         if own_ingest is not None:
@@ -132,6 +138,61 @@ def job_function(job: Job, settings: Settings, *, dry: bool = False) -> JobFunct
         return ingest(context, source=source, kind=kind, idem_key_fn=key_fn)
 
     return run
+
+
+def _source_context(context: JobContext, kind: SourceType) -> SourceContext:
+    source_system = context.source_system or ""
+    return SourceContext(
+        base=context.base,
+        source_system=source_system,
+        job_name=context.job_name,
+        environment=context.environment,
+        limit=context.limit,
+        stored=ObjectsOfSource(
+            context.store,
+            source_system=source_system,
+            object_type=context.object_type or kind.object_type,
+        ),
+        say=context.say,
+    )
+
+
+def source_and_options(job: Job, settings: Settings) -> tuple[SourceType, SourceOptions]:
+    """The source that a job reads, and its options, checked.
+
+    Raises:
+        ConfigError: the job has no source, it is not installed, or an option is unknown or wrong.
+    """
+    if job.settings.source is None:
+        raise ConfigError(f"job {job.name}: has no source")
+    kind = _source_type(job.settings.source)
+    return kind, _validated(job, kind, settings)
+
+
+def job_findings(settings: Settings) -> list[Finding]:
+    """What the jobs need beside the store, as far as their sources can examine it."""
+    return [finding for job in all_jobs(settings) for finding in _findings(job, settings)]
+
+
+def _findings(job: Job, settings: Settings) -> list[Finding]:
+    if job.settings.source is None:
+        return []
+    try:
+        kind = _source_type(job.settings.source)
+        if kind.diagnose is None:
+            return []
+        context = SourceContext(
+            base=settings.base,
+            source_system=job.settings.source_system or "",
+            job_name=job.name,
+            environment=settings.environment,
+        )
+        return kind.diagnose(_validated(job, kind, settings), context)
+    except LorchestraError as error:
+        return [Finding(check=f"job {job.name}", ok=False, found=error.message, fix=error.next_step)]
+    except Exception as error:  # noqa: BLE001 - a source of another package can raise anything
+        found = f"could not be examined: {type(error).__name__}"
+        return [Finding(check=f"job {job.name}", ok=None, found=found)]
 
 
 def _jobs(settings: Settings) -> Iterable[Job]:

@@ -1,9 +1,7 @@
 """Mail from any mbox file or Maildir."""
 
-from pathlib import Path
-
 from lorchestra.idem_keys import gmail_idem_key
-from lorchestra.sources.base import SourceType
+from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.mailbox_source import MailboxOptions, MailboxSource
 from lorchestra.sources.mime import HeaderFields
 from lorchestra.sources.stored_message import StoredMessage
@@ -15,8 +13,8 @@ class MboxOptions(MailboxOptions):
     """The options of `source = "mbox"`."""
 
 
-def open_mbox(options: MboxOptions, base: Path) -> MailboxSource:
-    return MailboxSource(options=options, base=base, identify=identify_mbox, maildirs=True)
+def open_mbox(options: MboxOptions, context: SourceContext) -> MailboxSource:
+    return MailboxSource(options=options, base=context.base, identify=identify_mbox, maildirs=True)
 
 
 def identify_mbox(stored: StoredMessage, headers: HeaderFields) -> tuple[str, str, list[str]]:

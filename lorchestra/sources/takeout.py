@@ -1,10 +1,9 @@
 """Gmail as Google Takeout exports it: one mbox file, or one for each label."""
 
 import re
-from pathlib import Path
 
 from lorchestra.idem_keys import gmail_idem_key
-from lorchestra.sources.base import SourceType
+from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.gmail_labels import takeout_label_ids
 from lorchestra.sources.mailbox_source import MailboxOptions, MailboxSource
 from lorchestra.sources.mime import HeaderFields
@@ -18,8 +17,8 @@ class TakeoutOptions(MailboxOptions):
     """The options of `source = "takeout"`."""
 
 
-def open_takeout(options: TakeoutOptions, base: Path) -> MailboxSource:
-    return MailboxSource(options=options, base=base, identify=identify_takeout, maildirs=False)
+def open_takeout(options: TakeoutOptions, context: SourceContext) -> MailboxSource:
+    return MailboxSource(options=options, base=context.base, identify=identify_takeout, maildirs=False)
 
 
 def identify_takeout(stored: StoredMessage, headers: HeaderFields) -> tuple[str, str, list[str]]:

@@ -1,6 +1,7 @@
 """What every store is, and how one is opened by its URL."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -77,6 +78,17 @@ class StagesTables(Protocol):
 
     def drop_staged(self, run_id: str) -> None:
         """Drop what this run left staged. Its process must be dead."""
+
+
+@runtime_checkable
+class TouchesObjects(Protocol):
+    """**Capability:** objects that a source still has, unchanged, are noted without being merged again."""
+
+    def touch(self, idem_keys: Sequence[str], *, seen_at: datetime, correlation_id: str) -> Mapping[str, int]:
+        """Set `last_seen` of those of these keys that are there, where it is earlier; what it took.
+
+        Repeating changes nothing.
+        """
 
 
 @runtime_checkable

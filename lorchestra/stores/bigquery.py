@@ -5,6 +5,7 @@ What a run costs, and which permissions it needs, stands in `docs/bigquery.md`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,13 @@ from google.cloud import bigquery
 from lorchestra.errors import QueryError, StoreSchemaError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.store_url import BigQueryUrl, parse_bigquery_url
-from lorchestra.stores import bigquery_doctor, bigquery_events, bigquery_objects, bigquery_query
+from lorchestra.stores import (
+    bigquery_doctor,
+    bigquery_events,
+    bigquery_objects,
+    bigquery_query,
+    bigquery_touch,
+)
 from lorchestra.stores.bigquery_client import Connection
 from lorchestra.stores.bigquery_errors import SETUP, reason_of, service_errors
 from lorchestra.stores.bigquery_schema import Tables
@@ -79,6 +86,13 @@ class BigQueryStore:
             return MergeCounts(inserted=0, updated=0, unchanged=0)
         with service_errors():
             return bigquery_objects.merge(self.connection, self.tables, batch)
+
+    def touch(self, idem_keys: Sequence[str], *, seen_at: datetime, correlation_id: str) -> Mapping[str, int]:
+        """Set `last_seen` by one UPDATE for up to 50,000 keys."""
+        with service_errors():
+            return bigquery_touch.touch(
+                self.connection, self.tables, idem_keys, seen_at=seen_at, run_id=correlation_id
+            )
 
     def merge_copied(self, rows: pa.Table) -> int:
         """Merge rows of another store's `raw_objects` by a load and a MERGE."""

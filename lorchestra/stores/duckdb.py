@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -153,6 +154,14 @@ class DuckDBStore:
 
         size = sum(map(len, batch.payloads))
         return self._write(merge, memory=max(_WRITE_MEMORY, size * _MEMORY_PER_BATCH_BYTE))
+
+    def touch(self, idem_keys: Sequence[str], *, seen_at: datetime, correlation_id: str) -> Mapping[str, int]:  # noqa: ARG002
+        """Set `last_seen` in one transaction."""
+        if idem_keys:
+            keys = list(idem_keys)
+            values = {"keys": keys, "low": min(keys), "high": max(keys), "seen_at": seen_at}
+            self._write(lambda connection: connection.execute(self._named(_sql("touch_seen")), values))
+        return {}
 
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None

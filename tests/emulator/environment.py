@@ -25,7 +25,7 @@ def emulator_environment() -> Path:
     Processes that ask at the same time wait for the one that makes it. A folder without `.ready` is what
     an interrupted installation left, and is made again.
     """
-    folder = _cache() / f"bqemulator-{_digest()}"
+    folder = cache_folder() / f"bqemulator-{_digest()}"
     ready = folder / ".ready"
     if not ready.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,8 @@ def clean_environment(home: Path) -> dict[str, str]:
     }
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where the environments of the tests' servers are kept, each in a folder of its own."""
     set_by_user = os.environ.get("XDG_CACHE_HOME")
     return (Path(set_by_user) if set_by_user else Path.home() / ".cache") / "lorchestra"
 
@@ -58,13 +59,14 @@ def _make(folder: Path) -> None:
     home = folder / "home"
     home.mkdir(parents=True)
     python = folder / "venv" / "bin" / "python"
-    _run(sys.executable, "-m", "venv", str(folder / "venv"))
+    run(sys.executable, "-m", "venv", str(folder / "venv"))
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    _run(str(python), "-m", "pip", "install", *quiet, "--no-deps", "-r", str(REQUIREMENTS))
-    _run(str(python), "-c", _IMPORT_SPATIAL, env=clean_environment(home))
+    run(str(python), "-m", "pip", "install", *quiet, "--no-deps", "-r", str(REQUIREMENTS))
+    run(str(python), "-c", _IMPORT_SPATIAL, env=clean_environment(home))
 
 
-def _run(*command: str, env: dict[str, str] | None = None) -> None:
+def run(*command: str, env: dict[str, str] | None = None) -> None:
+    """Run a command of an installation; what it wrote is told only when it fails."""
     done = subprocess.run(
         command,
         check=False,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lorchestra.model import Record, Rejection, Window
-from lorchestra.sources.base import SourceType
+from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.mbox import MBOX
 from lorchestra.sources.takeout import TAKEOUT
 
@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Read:
         source: str, *, window: Window | None = None, **options: Any
     ) -> list[Record | Rejection]:
         kind = SOURCES[source]
-        opened = kind.open(kind.options(**options), tmp_path)
+        opened = kind.open(kind.options(**options), SourceContext(base=tmp_path))
         return list(opened.records(window or Window(), None))
 
     return read_records

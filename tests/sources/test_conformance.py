@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from lorchestra.errors import SourceError
 from lorchestra.model import Record, Window
-from lorchestra.sources.base import Source, SourceType, source_names, source_type
+from lorchestra.sources.base import Source, SourceContext, SourceType, source_names, source_type
 from lorchestra.sources.mbox import MBOX
 from lorchestra.sources.takeout import TAKEOUT
 
@@ -80,7 +80,7 @@ def kind(case: Case) -> SourceType:
 @pytest.fixture
 def open_source(case: Case, kind: SourceType, tmp_path: Path) -> Callable[[], Source]:
     options = kind.options(**case.lay_out(tmp_path))
-    return lambda: kind.open(options, tmp_path)
+    return lambda: kind.open(options, SourceContext(base=tmp_path))
 
 
 def records_of(source: Source, window: Window | None = None) -> list[Record]:
@@ -157,7 +157,7 @@ def test_every_option_is_described(kind: SourceType) -> None:
 
 
 def test_an_error_names_the_setting_and_no_content(kind: SourceType, case: Case, tmp_path: Path) -> None:
-    source = kind.open(kind.options(**case.lay_out_broken(tmp_path)), tmp_path)
+    source = kind.open(kind.options(**case.lay_out_broken(tmp_path)), SourceContext(base=tmp_path))
     with pytest.raises(SourceError, match=r"^path: ") as raised:
         list(source.records(Window(), None))
     assert raised.value.next_step

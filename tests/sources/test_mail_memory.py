@@ -14,9 +14,10 @@ PROGRAM = """
 import resource, sys
 from pathlib import Path
 from lorchestra.model import Window
+from lorchestra.sources.base import SourceContext
 from lorchestra.sources.mbox import MBOX
 
-source = MBOX.open(MBOX.options(path=sys.argv[1], format=sys.argv[2]), Path("."))
+source = MBOX.open(MBOX.options(path=sys.argv[1], format=sys.argv[2]), SourceContext(base=Path(".")))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 count = sum(1 for _ in source.records(Window(), None))
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lorchestra.errors import SourcePermanentError
 from lorchestra.model import Record, Rejection, Window
+from lorchestra.sources.base import SourceContext
 from lorchestra.sources.mbox import MBOX
 from lorchestra.sources.stored_message import WHOLE_MESSAGE_LIMIT
 
@@ -86,7 +87,7 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, read: Read) ->
 def test_a_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "a.mbox", "a")
     write(tmp_path / "b.mbox", "b")
-    records = MBOX.open(MBOX.options(path="*.mbox"), tmp_path).records(Window(), None)
+    records = MBOX.open(MBOX.options(path="*.mbox"), SourceContext(base=tmp_path)).records(Window(), None)
     next(records)
     (tmp_path / "b.mbox").unlink()
     with pytest.raises(SourcePermanentError, match=r"^path: cannot be read"):
@@ -163,7 +164,7 @@ def test_a_message_renamed_meanwhile_is_read_and_a_deleted_one_is_not(tmp_path: 
     box = maildir(tmp_path / "Mail")
     for number in range(3):
         (box / "new" / f"103001760{number}.M1.host").write_bytes(b"Subject: %d\n\n" % number)
-    records = MBOX.open(MBOX.options(path="Mail"), tmp_path).records(Window(), None)
+    records = MBOX.open(MBOX.options(path="Mail"), SourceContext(base=tmp_path)).records(Window(), None)
     first = next(records)
     (box / "new" / "1030017601.M1.host").rename(box / "cur" / "1030017601.M1.host:2,S")
     (box / "new" / "1030017602.M1.host").unlink()
@@ -187,7 +188,7 @@ def enormous(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
 
 def test_of_an_enormous_message_the_headers_are_given(enormous: tuple[Path, bytes]) -> None:
     folder, large = enormous
-    source = MBOX.open(MBOX.options(path="large.mbox"), folder)
+    source = MBOX.open(MBOX.options(path="large.mbox"), SourceContext(base=folder))
     records = list(source.records(Window(), None))
     assert subjects(records) == ["before", "large", "after"]
     data = records[1].data  # type: ignore[union-attr]
@@ -201,7 +202,7 @@ def test_of_an_enormous_message_the_headers_are_given(enormous: tuple[Path, byte
 
 def test_an_enormous_message_cannot_be_raw(enormous: tuple[Path, bytes]) -> None:
     folder, _ = enormous
-    source = MBOX.open(MBOX.options(path="large.mbox", format="raw"), folder)
+    source = MBOX.open(MBOX.options(path="large.mbox", format="raw"), SourceContext(base=folder))
     first, second, third = source.records(Window(), None)
     assert second == Rejection(reason="too_large", position="large.mbox:byte 62")
     assert isinstance(first, Record)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from lorchestra.errors import SourcePermanentError
 from lorchestra.model import Record, Window
+from lorchestra.sources.base import SourceContext
 from lorchestra.sources.mbox import MBOX
 from lorchestra.sources.mbox_reader import read_mbox
 
@@ -61,7 +62,7 @@ bodies = lines.map(lambda lines: b"".join(line + b"\n" for line in lines))
 def test_what_is_written_as_mboxrd_is_read_back(written: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.mbox").write_bytes(as_mboxrd(written))
-        source = MBOX.open(MBOX.options(path="x.mbox", format="raw"), Path(folder))
+        source = MBOX.open(MBOX.options(path="x.mbox", format="raw"), SourceContext(base=Path(folder)))
         records = [item for item in source.records(Window(), None) if isinstance(item, Record)]
     assert [raw(record.data) for record in records] == written
     assert [record.data["id"] for record in records] == [hashlib.sha256(m).hexdigest() for m in written]
@@ -87,7 +88,9 @@ def test_where_a_chunk_ends_does_not_matter(written: list[bytes], length: int, q
 
 
 def test_the_sample_is_what_the_standard_library_reads(sample: Path) -> None:
-    source = MBOX.open(MBOX.options(path=sample.name, format="raw", quoting="none"), sample.parent)
+    source = MBOX.open(
+        MBOX.options(path=sample.name, format="raw", quoting="none"), SourceContext(base=sample.parent)
+    )
     records = [item for item in source.records(Window(), None) if isinstance(item, Record)]
     box = mailbox.mbox(sample)
     assert [raw(record.data) for record in records] == [box.get_bytes(key) for key in box.iterkeys()]

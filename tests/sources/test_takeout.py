@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorchestra.model import Record, Window
+from lorchestra.sources.base import SourceContext
 from lorchestra.sources.gmail_labels import takeout_label_ids
 from lorchestra.sources.takeout import TAKEOUT
 
@@ -115,7 +116,7 @@ def test_a_message_without_a_number_is_known_by_its_hash(message: One, line: byt
 
 
 def test_the_sample_is_read_whole(sample: Path) -> None:
-    source = TAKEOUT.open(TAKEOUT.options(path=sample.name), sample.parent)
+    source = TAKEOUT.open(TAKEOUT.options(path=sample.name), SourceContext(base=sample.parent))
     found = [item.data for item in source.records(Window(), None) if isinstance(item, Record)]
     numbers = re.findall(rb"(?m)^From (\d+)@xxx", sample.read_bytes())
     assert [data["id"] for data in found] == [format(int(number), "x") for number in numbers]

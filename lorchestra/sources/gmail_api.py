@@ -1,0 +1,148 @@
+"""The calls of the Gmail API that the source makes: profile, listing, history, messages, attachments.
+
+https://developers.google.com/workspace/gmail/api/reference/rest
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorchestra.sources.google_calls import GoogleCalls, NotFoundError
+
+ENDPOINT = "https://gmail.googleapis.com"
+SCOPE = "https://www.googleapis.com/auth/gmail.readonly"
+PAGE_SIZE = 500
+
+_USER = "gmail/v1/users/me"
+
+
+class HistoryExpiredError(Exception):
+    """The API does not remember what happened since a historyId any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which messages are meant: a search, labels that they all have, and whether spam and trash count."""
+
+    q: str = ""
+    label_ids: Sequence[str] = ()
+    include_spam_trash: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """One page of a listing."""
+
+    ids: Sequence[str]
+    is_last: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryRecord:
+    """One change of the mailbox: ids of messages that are new, have other labels, or are gone."""
+
+    id: str
+    added: Sequence[str]
+    relabelled: Sequence[str]
+    deleted: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What happened since a historyId, oldest first, and the historyId of now."""
+
+    records: Sequence[HistoryRecord]
+    history_id: str
+
+
+class GmailApi:
+    """One mailbox."""
+
+    def __init__(self, calls: GoogleCalls) -> None:
+        self._calls = calls
+
+    def history_id(self) -> str:
+        """The historyId of now."""
+        profile, _ = self._calls.get("getProfile", f"{_USER}/profile", {})
+        return str(profile["historyId"])
+
+    def label_ids(self) -> dict[str, str]:
+        """The ids of all labels, by name."""
+        answer, _ = self._calls.get("labels.list", f"{_USER}/labels", {})
+        return {str(label["name"]): str(label["id"]) for label in answer.get("labels", ())}
+
+    def pages(self, selection: Selection) -> Iterator[Listed]:
+        """Ids of messages, newest first, page by page."""
+        parameters: dict[str, Any] = {"maxResults": PAGE_SIZE}
+        if selection.q:
+            parameters["q"] = selection.q
+        if selection.label_ids:
+            parameters["labelIds"] = list(selection.label_ids)
+        if selection.include_spam_trash:
+            parameters["includeSpamTrash"] = "true"
+        while True:
+            page, _ = self._calls.get("messages.list", f"{_USER}/messages", parameters)
+            token = page.get("nextPageToken")
+            yield Listed(ids=[str(one["id"]) for one in page.get("messages", ())], is_last=not token)
+            if not token:
+                return
+            parameters["pageToken"] = token
+
+    def history(self, start: str) -> History:
+        """Everything that happened since a historyId.
+
+        Raises:
+            HistoryExpiredError: the API does not go back so far.
+        """
+        parameters: dict[str, Any] = {"startHistoryId": start, "maxResults": PAGE_SIZE}
+        records: list[HistoryRecord] = []
+        while True:
+            try:
+                page, _ = self._calls.get("history.list", f"{_USER}/history", parameters)
+            except NotFoundError:
+                raise HistoryExpiredError from None
+            records.extend(_record(one) for one in page.get("history", ()))
+            token = page.get("nextPageToken")
+            if not token:
+                return History(records=records, history_id=str(page.get("historyId", start)))
+            parameters["pageToken"] = token
+
+    def message(self, message_id: str, message_format: str) -> tuple[dict[str, Any], int]:
+        """A message resource, and its size in bytes as JSON.
+
+        Raises:
+            NotFoundError: it is gone.
+            FailedCallError: the service fails at it each time.
+        """
+        return self._calls.get("messages.get", f"{_USER}/messages/{message_id}", {"format": message_format})
+
+    def attachment(self, message_id: str, attachment_id: str) -> tuple[str, int]:
+        """An attachment in base64url, and how long that is.
+
+        Raises:
+            NotFoundError, FailedCallError: as `message`.
+        """
+        path = f"{_USER}/messages/{message_id}/attachments/{attachment_id}"
+        answer, size = self._calls.get("messages.attachments.get", path, {})
+        return str(answer["data"]), size
+
+    def stop(self) -> None:
+        """Let no further call out."""
+        self._calls.stop()
+
+    def telemetry(self) -> Mapping[str, Any]:
+        """What the calls took."""
+        return self._calls.telemetry()
+
+
+def _record(one: Mapping[str, Any]) -> HistoryRecord:
+    return HistoryRecord(
+        id=str(one["id"]),
+        added=_ids(one, "messagesAdded"),
+        relabelled=[*_ids(one, "labelsAdded"), *_ids(one, "labelsRemoved")],
+        deleted=_ids(one, "messagesDeleted"),
+    )
+
+
+def _ids(record: Mapping[str, Any], change: str) -> list[str]:
+    return [str(one["message"]["id"]) for one in record.get(change, ())]

@@ -1,0 +1,57 @@
+"""One message of the Gmail API, its attachments with it where they are wanted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lorchestra.sources.gmail_api import GmailApi
+from lorchestra.sources.gmail_message import INLINE_LIMIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageFetch:
+    """How messages are fetched. `attachment_bytes_max` None: attachments stay where they are."""
+
+    api: GmailApi
+    message_format: str
+    attachment_bytes_max: int | None = None
+
+    def __call__(self, message_id: str) -> tuple[dict[str, Any], int]:
+        """The message resource, and its size in bytes.
+
+        An attachment that is taken stands in its part as `data`, without the `attachmentId`, which is another
+        one each time. What is larger than its limit, or finds no room in the object, is named in
+        `_lorchestra.left_out`.
+
+        Raises:
+            NotFoundError: it is gone.
+            FailedCallError: the service fails at it each time.
+        """
+        message, size = self.api.message(message_id, self.message_format)
+        if self.attachment_bytes_max is None or "payload" not in message:
+            return message, size
+        room, left_out = INLINE_LIMIT - size, []
+        for part in _attached(message["payload"]):
+            body = part["body"]
+            length = 4 * ((body.get("size", 0) + 2) // 3)
+            if body.get("size", 0) > self.attachment_bytes_max or length > room:
+                left_out.append({key: part.get(key) for key in ("partId", "filename", "mimeType")})
+                left_out[-1]["size"] = body.get("size", 0)
+                continue
+            data, _ = self.api.attachment(message_id, body.pop("attachmentId"))
+            body["data"] = data
+            room -= len(data)
+            size += len(data)
+        if left_out:
+            total = sum(int(one["size"] or 0) for one in left_out)
+            message["_lorchestra"] = {"left_out": left_out, "left_out_bytes": total}
+        return message, size
+
+
+def _attached(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        if part.get("body", {}).get("attachmentId"):
+            yield part
+        waiting.extend(reversed(part.get("parts", ())))
