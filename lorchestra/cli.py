@@ -6,15 +6,15 @@ Only what a command needs is imported, inside it, so that `--help` answers at on
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lorchestra.cli_auth import auth
 from lorchestra.cli_base import Commands, job_names, opened_store, say, tell, with_settings
+from lorchestra.cli_first import completion, init
 from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.errors import StoreError, UsageError
@@ -41,6 +41,8 @@ main.add_command(setup)
 main.add_command(doctor)
 main.add_command(copy)
 main.add_command(auth)
+main.add_command(init)
+main.add_command(completion)
 
 
 @main.command()
@@ -61,7 +63,50 @@ def run(job: str, *, as_json: bool, settings: "Settings", **options: Any) -> Non
     JOB is a name, or PACKAGE/JOB where several packages bring one of that name. Times without a zone are
     local; a day is its midnight.
     """
-    outcome = _run_job_impl(job, settings=settings, **options)
+    _print_outcome(_run_job_impl(job, settings=settings, **options), as_json=as_json)
+
+
+@main.command()
+@click.argument("run_id")
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show where a job failed; may show data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as a JSON array of one object.")
+@with_settings
+def retry(run_id: str, *, as_json: bool, show_traceback: bool, settings: "Settings") -> None:
+    """Ask the source again for the records that RUN_ID rejected, and for nothing else.
+
+    This is a run of the same job, with an account of its own. What is stored now is noted in the rejects of
+    RUN_ID; what is rejected again stays there for another try.
+    """
+    from lorchestra.history import show_run
+    from lorchestra.jobs.registry import can_retry, find_job
+    from lorchestra.rejects import open_positions
+
+    started = next(
+        (one for one in show_run(opened_store(settings), run_id) if one["event_type"] == "job.started"), None
+    )
+    positions = open_positions(settings.spool.path, run_id)
+    if started is None or not positions:
+        raise UsageError(
+            f"run {run_id}: has no rejects on this host that are not resolved",
+            next_step=f"`lorchestra runs show {run_id}` shows what it did.",
+        )
+    job = find_job(f"{started['payload']['package_name']}/{started['payload']['job_name']}", settings)
+    if not can_retry(job.settings.source):
+        raise UsageError(
+            f"job {job.name}: its source cannot be asked for single records",
+            next_step=f"Correct what the rejects say, then type: lorchestra run {job.name}",
+        )
+    outcome = _run_job_impl(
+        f"{job.package_name}/{job.name}",
+        settings=settings,
+        show_traceback=show_traceback,
+        retry_of=run_id,
+        retried=positions,
+    )
+    _print_outcome(outcome, as_json=as_json)
+
+
+def _print_outcome(outcome: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         from lorchestra.terminal import print_rows
 
@@ -84,6 +129,8 @@ def _run_job_impl(
     dry_run: bool = False,
     trace_id: str | None = None,
     show_traceback: bool = False,
+    retry_of: str | None = None,
+    retried: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run a job: `job.started` before anything else, then `job.completed` or `job.failed`, whatever happens.
 
@@ -116,6 +163,8 @@ def _run_job_impl(
         base=settings.base,
         window=window(since, until, now=now, zone=get_localzone()),
         limit=limit,
+        retry_of=retry_of,
+        retried=retried,
         trace_id=trace_id or trace_id_from_environment(settings.environment),
         source=job.settings.source,
         source_system=job.settings.source_system,
@@ -126,6 +175,8 @@ def _run_job_impl(
     if dry_run:
         return _dry_run(function, context)
     parameters = {"since": since, "until": until, "limit": limit, **job.settings.model_dump()}
+    if retry_of is not None:
+        parameters["retry_of"] = retry_of
     run = Run(
         run_id=context.run_id,
         job_name=job.name,
@@ -162,7 +213,8 @@ def _finished(
     from lorchestra.interruption import ignore_signals
     from lorchestra.jobs.context import JobResult
     from lorchestra.jobs.failure import error_code, explained
-    from lorchestra.spool import rejects_path
+    from lorchestra.jobs.registry import can_retry
+    from lorchestra.rejects import rejects_path
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
     try:
@@ -185,6 +237,8 @@ def _finished(
     outcome["duration_seconds"] = log.seconds
     if outcome.get("rejected"):
         say(f"Rejected records, with reason and place: {rejects_path(context.spool, context.run_id)}")
+        if can_retry(context.source):
+            say(f"`lorchestra retry {context.run_id}` asks for them again.")
     if not delivered:
         say("The store could not be written; the end of this run waits in the outbox for the next command.")
     return outcome
@@ -213,39 +267,3 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
     result = _watched(function, context, None)
     counts = result.counts if result is not None else {}
     return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
-
-
-@main.command()
-@click.option(
-    "--mailbox",
-    type=click.Path(),
-    default="takeout.mbox",
-    show_default=True,
-    help="The mailbox to begin with.",
-)
-def init(mailbox: str) -> None:
-    """Write a lorchestra.toml to begin with into this folder."""
-    from lorchestra.first_config import FILE_NAME, first_config
-
-    path = Path(FILE_NAME)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(first_config(mailbox))
-    except FileExistsError:
-        raise UsageError(f"{FILE_NAME}: is there already", next_step="Edit it, or move it away.") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageError(
-            f"{FILE_NAME}: cannot be written: {reason}", next_step="Go to a folder that can be written."
-        ) from None
-    say(f"Wrote {FILE_NAME}. Correct its path, then type: lorchestra run gmail_ingest_acct1")
-
-
-@main.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print the completion script of a shell, to be sourced there."""
-    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
-
-    kinds: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-    click.echo(kinds[shell](main, {}, "lorchestra", "_LORCHESTRA_COMPLETE").source())

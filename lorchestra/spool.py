@@ -14,20 +14,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import orjson
 
 from lorchestra.errors import SpoolError
 from lorchestra.model import BatchBounds
-from lorchestra.redact import redact_text
 
 #: A segment is closed at so many records, or earlier at the bounds of the store's batches.
 SEGMENT_RECORDS = 5000
 
 _PART = ".part"
-_REASON_LENGTH = 100
-_REASONS_MAX = 50
 
 
 class JobSpool:
@@ -147,44 +144,6 @@ def _split(line: bytes) -> tuple[str, bytes]:
     # Only the key: what json makes of numbers and of deep nesting is no concern of a copy.
     key: str = json.JSONDecoder().raw_decode(line.decode(), 1)[0]
     return key, line[len(orjson.dumps(key)) + 2 : -2]
-
-
-def rejects_path(root: Path, run_id: str) -> Path:
-    """Where the rejected records of a run are."""
-    return root / "rejects" / f"{run_id}.jsonl"
-
-
-class RejectFile:
-    """The records of one run that could not be stored: reason, place, and the record where it is JSON."""
-
-    def __init__(self, root: Path, run_id: str) -> None:
-        self.path = rejects_path(root, run_id)
-        self.reasons: dict[str, int] = {}
-
-    def add(self, *, reason: str, position: str, record: Any = None) -> None:
-        """Keep one record.
-
-        Raises:
-            SpoolError: it cannot be written; a reject is never dropped in silence.
-        """
-        entry = {"reason": reason, "position": position}
-        try:
-            line = json.dumps({**entry, "record": record}, default=_unrepresentable, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            line = json.dumps({**entry, "record": _unrepresentable(record)})
-        with spool_errors(self.path.parent):
-            make_private_folder(self.path.parent)
-            with open_private(self.path, "ab") as file:
-                file.write(line.encode(errors="backslashreplace") + b"\n")
-        # Counts by reason go into an event, which is small, whatever a source calls its reasons.
-        name = redact_text(reason)[:_REASON_LENGTH]
-        if name not in self.reasons and len(self.reasons) >= _REASONS_MAX:
-            name = "other"
-        self.reasons[name] = self.reasons.get(name, 0) + 1
-
-
-def _unrepresentable(value: object) -> str:
-    return f"<{type(value).__name__}>"
 
 
 def make_private_folder(folder: Path) -> None:

@@ -45,6 +45,7 @@ _COUNT_WORDS = (
     ("duplicates", "seen twice"),
     ("gone", "gone at the source"),
     ("recovered", "recovered from an earlier run"),
+    ("resolved", "resolved"),
     ("rejected", "rejected"),
 )
 _ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known"})

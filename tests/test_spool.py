@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from lorchestra.errors import SpoolError
 from lorchestra.model import BatchBounds
-from lorchestra.spool import JobSpool, RejectFile, read_header, read_segment
+from lorchestra.rejects import RejectFile
+from lorchestra.spool import JobSpool, read_header, read_segment
 from tests.project import JOB, new_project
 
 HEADER = {"source_system": "acme", "object_type": "page"}

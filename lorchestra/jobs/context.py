@@ -1,6 +1,6 @@
 """What a run gives to its job, and what a job gives back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +59,7 @@ class JobContext:
 
     `options` are the keys of the job's table in `lorchestra.toml`; relative paths in them start from `base`.
     `seen_at` is the run's one timestamp for `last_seen`. `environment` is that of the process over `.env`.
+    `retry_of` is the run whose rejects shall be read again, and `retried` are their positions.
     `report` takes how far the job has come, `say` what a person should know and no event holds, `checkpoint`
     a cursor that holds from now on, so that it outlives the process.
     `log_event` and `upsert_objects` are the event client's, with what belongs to the run filled in.
@@ -72,6 +73,8 @@ class JobContext:
     base: Path
     window: Window = field(default_factory=Window)
     limit: int | None = None
+    retry_of: str | None = None
+    retried: Sequence[str] = ()
     trace_id: str | None = None
     source: str | None = None
     source_system: str | None = None

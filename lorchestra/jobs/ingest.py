@@ -7,7 +7,7 @@ the cursor is written when everything is merged.
 
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,9 @@ from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.jobs.stored import last_cursor
 from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen, UpsertResult
-from lorchestra.sources.base import Accounts, Source, SourceType
-from lorchestra.spool import JobSpool, RejectFile, SegmentWriter, read_header, read_segment
+from lorchestra.rejects import RejectFile, note_resolved
+from lorchestra.sources.base import Accounts, Item, Refetches, Source, SourceType
+from lorchestra.spool import JobSpool, SegmentWriter, read_header, read_segment
 from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
 from lorchestra.stores.base import TouchesObjects
 
@@ -40,10 +41,14 @@ _COUNTS = (
     "batches",
     "bytes",
 )
+_SHOWN_IF_MET = ("known", "not_found", "resolved")
+_NOT_SHOWN = ("batches", "bytes", *_SHOWN_IF_MET)
 
 
 def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn: IdemKeyFn) -> JobResult:
     """Read the source's window and merge what it gives; log `ingestion.completed` or `ingestion.failed`.
+
+    A context that says `retry_of` names rejects to read instead of a window.
 
     Raises:
         ConfigError: the job has no source_system.
@@ -112,7 +117,7 @@ class _Ingestion:
             bounds=self.context.store.batch_bounds,
         )
         read_to_its_end = True
-        items = self.source.records(self.context.window, self.cursor)
+        items = self._items()
         try:
             for item in items:
                 if isinstance(item, Seen):
@@ -135,8 +140,24 @@ class _Ingestion:
         self._merge_segments()
         self._reached_checkpoint()
         self._report(always=True)
+        if self.context.retry_of is not None:
+            self._note_resolved(self.context.retry_of)
+            return self.cursor
         # A cursor taken after a part of the source would skip the rest.
         return self.source.next_cursor() if read_to_its_end else self.cursor
+
+    def _items(self) -> Iterator[Item]:
+        if self.context.retry_of is None:
+            return self.source.records(self.context.window, self.cursor)
+        if not isinstance(self.source, Refetches):
+            raise ConfigError(f"jobs.{self.context.job_name}: its source cannot be asked for single records")
+        return self.source.again(self.context.retried)
+
+    def _note_resolved(self, run_id: str) -> None:
+        """What was not rejected again is stored, or gone at the source."""
+        resolved = set(self.context.retried) - self.rejects.positions
+        self.counts["resolved"] = len(resolved)
+        note_resolved(self.context.spool, run_id, resolved, by=self.context.run_id)
 
     def _write(self, item: Record | Rejection, writer: SegmentWriter) -> None:
         self.counts["records_extracted"] += 1
@@ -224,14 +245,16 @@ class _Ingestion:
         )
 
     def log_completed(self, cursor: Cursor | None) -> JobResult:
+        telemetry = self._telemetry()
         self.context.log_event(
             event_type="ingestion.completed",
             source_system=self.source_system,
             object_type=self.object_type,
-            payload={**self._telemetry(), "cursor": cursor},
+            payload={**telemetry, "cursor": cursor},
         )
-        shown = {name: count for name, count in self.counts.items() if name not in ("batches", "bytes")}
-        return JobResult(counts=shown)
+        shown = {name: self.counts[name] for name in _COUNTS if name not in _NOT_SHOWN}
+        met = {name: telemetry[name] for name in _SHOWN_IF_MET if telemetry.get(name)}
+        return JobResult(counts={**shown, **met})
 
     def log_failed(self, error: BaseException) -> None:
         waiting = len(self.spool.segments())

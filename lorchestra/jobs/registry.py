@@ -169,6 +169,11 @@ def source_and_options(job: Job, settings: Settings) -> tuple[SourceType, Source
     return kind, _validated(job, kind, settings)
 
 
+def can_retry(source: str | None) -> bool:
+    """Whether jobs of this source can be asked for single records again."""
+    return source is not None and _source_type(source).refetches
+
+
 def job_findings(settings: Settings) -> list[Finding]:
     """What the jobs need beside the store, as far as their sources can examine it."""
     return [finding for job in all_jobs(settings) for finding in _findings(job, settings)]

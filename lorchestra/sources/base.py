@@ -88,7 +88,10 @@ class Source(Protocol):
         """
 
     def next_cursor(self) -> Cursor | None:
-        """Where the next run goes on; asked only after `records` was read to its end."""
+        """Where the next run goes on; asked only after `records` was read to its end.
+
+        After a window it must leave nothing out: where that cannot be known, it is the cursor that was given.
+        """
 
     def progress(self) -> Progress:
         """How far `records` has come; may be asked at any time."""
@@ -124,8 +127,8 @@ class SourceType:
 
     `open` takes the validated options and the context. `idem_key_fn` takes the source_system and gives the
     key function of `idem_keys`. A source that `resumes` gets the cursor of the newest run that has one; the
-    others read everything each time. `diagnose` examines what a job needs before it can run, such as its
-    login.
+    others read everything each time. One that `refetches` gives single records again: its source is
+    `Refetches`. `diagnose` examines what a job needs before it can run, such as its login.
     """
 
     summary: str
@@ -134,6 +137,7 @@ class SourceType:
     open: Callable[[Any, SourceContext], Source]
     idem_key_fn: Callable[[str], IdemKeyFn]
     resumes: bool = False
+    refetches: bool = False
     diagnose: Callable[[Any, SourceContext], list[Finding]] | None = None
 
 

@@ -98,5 +98,6 @@ GMAIL = SourceType(
     open=open_gmail,
     idem_key_fn=gmail_idem_key,
     resumes=True,
+    refetches=True,
     diagnose=diagnose_gmail,
 )

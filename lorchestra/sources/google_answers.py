@@ -16,6 +16,8 @@ _RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_L
 _DAY_REASONS = frozenset({"dailyLimitExceeded", "quotaExceeded"})
 _RETRY_AFTER = re.compile(r"[Rr]etry after (\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)\d*Z")
 _PASSING = frozenset({408, 500, 502, 503, 504})
+# No thread can wait for so long as an answer may ask for; nobody waits for a day.
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,22 +59,28 @@ class Answer:
 def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
     """What an error's status, headers and JSON body say."""
     reasons, message = _told(content)
+    wait_seconds = max(_seconds(headers.get("Retry-After", "")), _seconds_in(message))
     return Answer(
         status=status,
         reasons=reasons,
         message=message,
-        wait_seconds=max(_seconds(headers.get("Retry-After", "")), _seconds_in(message)),
+        wait_seconds=min(wait_seconds, _LONGEST_WAIT_SECONDS),
     )
 
 
 def _told(content: bytes) -> tuple[frozenset[str], str]:
-    try:
-        error = orjson.loads(content)["error"]
-        listed = [*error.get("errors", ()), *error.get("details", ())]
-        reasons = {one["reason"] for one in listed if isinstance(one.get("reason"), str)}
-        return frozenset(reasons), str(error.get("message", ""))
-    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+    error = (json_object(content) or {}).get("error")
+    if not isinstance(error, dict):
         return frozenset(), ""
+    listed = [
+        one for name in ("errors", "details") for one in _list(error.get(name)) if isinstance(one, dict)
+    ]
+    reasons = {one["reason"] for one in listed if isinstance(one.get("reason"), str)}
+    return frozenset(reasons), str(error.get("message", ""))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _seconds(retry_after: str) -> float:
@@ -80,7 +88,7 @@ def _seconds(retry_after: str) -> float:
         return float(retry_after)
     try:
         return _from_now(parsedate_to_datetime(retry_after))
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

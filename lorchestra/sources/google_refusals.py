@@ -135,13 +135,14 @@ def token_refusal(  # noqa: PLR0911 - one return for each cause
         case "org_internal":
             return SourceLoginError(
                 "login: the app is for members of another organisation only",
-                next_step=f"Log in with an account of it, or make the audience External: {AUDIENCE_PAGE}",
+                next_step=f"Make the audience External ({AUDIENCE_PAGE}), or log in with an account of it. "
+                f"{facts.renew}",
             )
         case "admin_policy_enforced":
             return SourceLoginError(
                 "login: the Workspace administrator does not permit this app",
                 next_step="Ask them to trust the client ID: Admin console, Security, "
-                "Access and data control, API controls, Manage app access.",
+                f"Access and data control, API controls, Manage app access. Then log in again. {facts.renew}",
             )
         case "redirect_uri_mismatch":
             return SourceLoginError(

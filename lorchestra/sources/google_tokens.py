@@ -141,10 +141,12 @@ class _TokenTransport:
     def __call__(self, url: str, method: str = "GET", **arguments: Any) -> Response:
         """Make one request; answers that say nothing of the login raise `TransportError`."""
         arguments["timeout"] = _CALL_SECONDS
+        # A redirection could lead tokens to where they do not belong.
+        arguments["allow_redirects"] = False
         response: Response = self._request(url, method, **arguments)
         self.clock_skew_seconds = clock_skew(response.headers.get("Date", ""))
         answer = _object(response.data)
-        if answer is None or response.status >= 500 or response.status in _PASSING:
+        if answer is None or response.status in _PASSING or response.status // 100 in (3, 5):
             raise exceptions.TransportError(f"HTTP {response.status}")  # type: ignore[no-untyped-call]
         self.refusal = {name: value for name, value in answer.items() if isinstance(value, str)}
         seconds = answer.get("refresh_token_expires_in")

@@ -109,7 +109,12 @@ class Pace:
         if self._undecided and self.regime.name == "new" and now >= self._next_trial:
             self._adopt(self._regimes["old"], now)
         units = self.regime.costs[method]
-        return max(self._user.seconds_until(units, now=now), self._project.seconds_until(units, now=now))
+        return max(
+            self._user.seconds_until(units, now=now),
+            self._project.seconds_until(units, now=now),
+            # A call from before may be refused when others are let in again, with a time to wait for.
+            self._resume_at - now,
+        )
 
     def permit(self, method: str, now: float) -> Permit:
         """Leave for a call that goes out now."""

@@ -19,7 +19,7 @@ import time
 
 from lorchestra.errors import SourceUnavailableError
 from lorchestra.idem_keys import dataverse_row_idem_key
-from lorchestra.model import Progress, Record, Rejection
+from lorchestra.model import Progress, Record, Rejection, Window
 from lorchestra.sources.base import SourceOptions, SourceType
 
 
@@ -29,13 +29,14 @@ class Options(SourceOptions):
 
 
 class Lines:
-    def __init__(self, options, base):
-        self.base = base
-        self.path = base / options.path
+    def __init__(self, options, context):
+        self.base = context.base
+        self.path = self.base / options.path
         self.read = 0
 
     def records(self, window, cursor):
-        begin = cursor["line"] if cursor else 0
+        self.window, self.cursor = window, cursor
+        begin = cursor["line"] if cursor and window == Window() else 0
         self.read = begin
         for line in self.path.read_text().splitlines()[begin:]:
             self.read += 1
@@ -66,7 +67,7 @@ class Lines:
                     os.kill(os.getpid(), 9)
 
     def next_cursor(self):
-        return {"line": self.read}
+        return {"line": self.read} if self.window == Window() else self.cursor
 
     def progress(self):
         return Progress()

@@ -24,10 +24,10 @@ class LockedKeyring(KeyringBackend):
 
     priority = 1  # type: ignore[assignment]
 
-    def get_password(self, service: str, username: str) -> str | None:
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
         raise KeyringLocked
 
-    def set_password(self, service: str, username: str, password: str) -> None:
+    def set_password(self, service: str, username: str, password: str) -> None:  # noqa: ARG002
         raise KeyringLocked
 
 

@@ -1,0 +1,342 @@
+"""What every source that reads an API promises, asked of each: laziness, pages, interruptions, cursors, windows.
+
+A source joins by an `ApiCase`. What it promises where calls fail is in test_api_faults.py.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from lorchestra.errors import ArgumentError, SourcePermanentError
+from lorchestra.model import Checkpoint, Record, Window
+from lorchestra.timespan import window
+from tests.sources.api_case import ApiCase, ApiService, Table, dates, read
+from tests.sources.gmail_case import GMAIL_CASE
+
+CASES = [pytest.param(GMAIL_CASE, id="gmail")]
+COUNT = 12
+
+Start = Callable[[int], AbstractContextManager[ApiService]]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ApiCase:
+    case: ApiCase = request.param
+    for name, value in case.constants.items():
+        monkeypatch.setattr(name, value)
+    return case
+
+
+@pytest.fixture
+def start(case: ApiCase) -> Start:
+    """Start a service with so many records."""
+    return lambda count: case.start(dates(count), 2_000)
+
+
+@pytest.fixture
+def service(start: Start) -> Iterator[ApiService]:
+    """A service with records on several pages."""
+    with start(COUNT) as service:
+        yield service
+
+
+@pytest.fixture
+def table(case: ApiCase, tmp_path: Path) -> Table:
+    """An empty table."""
+    return Table(case, tmp_path / "table.duckdb")
+
+
+def whole(case: ApiCase, service: ApiService) -> dict[str, dict[str, object]]:
+    """What the service has now, by a reading that knows of nothing."""
+    return read(case.open(service)).records
+
+
+def settled(count: Callable[[], int]) -> int:
+    """A number that rises, when it does not rise any more."""
+    before = -1
+    while (now := count()) != before:
+        before = now
+        time.sleep(0.3)
+    return now
+
+
+# One reading
+
+
+def test_only_what_is_used_soon_is_fetched(case: ApiCase, start: Start) -> None:
+    with start(case.ahead * 3) as service:
+        items = case.open(service).records(Window(), None)
+        next(item for item in items if isinstance(item, Record))
+        assert 1 <= settled(service.fetches().total) <= case.ahead
+        items.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 3.2])
+def test_each_record_of_all_pages_comes_once(case: ApiCase, start: Start, pages: float) -> None:
+    with start(round(pages * case.page)) as service:
+        assert len(whole(case, service)) == round(pages * case.page)
+        assert set(service.fetches().values()) <= {1}
+
+
+def test_an_empty_account_is_read_again_once_it_has_records(
+    case: ApiCase, start: Start, table: Table
+) -> None:
+    with start(0) as service:
+        assert table.sync(service).records == {}
+        added = service.add()
+        assert table.sync(service).records.keys() == {added}
+
+
+def test_pages_that_shift_lose_no_record(case: ApiCase, service: ApiService) -> None:
+    there = list(whole(case, service))
+    come_and_go = [service.add() for _ in range(5)]
+
+    def shift() -> None:
+        if come_and_go:
+            service.delete(come_and_go.pop())
+            service.add()
+
+    service.between_pages(shift)
+    reading = read(case.open(service))
+    service.between_pages(None)
+    assert come_and_go == []
+    assert reading.records.keys() >= set(there)
+
+
+def test_what_happens_during_a_reading_is_found_by_the_next(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    first, second, *_ = whole(case, service)
+    happenings = [service.add, lambda: service.change(first), lambda: service.delete(second)]
+    service.between_pages(lambda: happenings.pop()() if happenings else None)
+    table.sync(service)
+    service.between_pages(None)
+    table.sync(service)
+    assert happenings == []
+    assert table.live() == whole(case, service)
+
+
+# Interruptions
+
+
+def test_a_first_reading_that_is_killed_anywhere_is_gone_on_with(
+    case: ApiCase, service: ApiService, tmp_path: Path
+) -> None:
+    expected = whole(case, service)
+    for count in range(COUNT + 3):
+        service.forget_calls()
+        table = Table(case, tmp_path / f"{count}.duckdb")
+        killed = read(case.open(service), at_most=count)
+        # The last segment was not merged.
+        merged = killed.items[: count - count % 3]
+        table.merge(merged)
+        table.cursor = next((i.cursor for i in reversed(merged) if isinstance(i, Checkpoint)), None)
+        there = table.objects().keys()
+        second = table.sync(service)
+        assert table.objects() == expected
+        assert second.records.keys() == expected.keys() - there
+        assert all(service.fetches()[one] == 1 for one in there)
+
+
+def test_a_later_reading_that_is_killed_anywhere_is_gone_on_with(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    old = list(table.sync(service).records)
+    for one in old[:4]:
+        service.change(one)
+    service.delete(old[4])
+    for _ in range(4):
+        service.add()
+    expected = whole(case, service)
+    changes = len(read(case.open(service, stored=table.stored), table.cursor).items)
+    assert changes > 9
+    for count in range(changes + 1):
+        service.forget_calls()
+        copied = table.copy(f"killed{count}")
+        killed = read(case.open(service, stored=copied.stored), copied.cursor, at_most=count)
+        merged = killed.items[: count - count % 3]
+        copied.merge(merged)
+        places = [at for at, item in enumerate(merged) if isinstance(item, Checkpoint)]
+        done = merged[: places[-1]] if places else []
+        copied.cursor = merged[places[-1]].cursor if places else copied.cursor  # type: ignore[union-attr]
+        copied.sync(service)
+        assert copied.live() == expected
+        assert copied.objects().keys() == expected.keys() | {old[4]}
+        fetches = service.fetches()
+        assert all(fetches[item.data["id"]] <= 1 for item in done if isinstance(item, Record))
+
+
+# Cursors
+
+
+def test_after_a_whole_reading_there_is_nothing_to_do(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    table.sync(service)
+    before = table.objects()
+    for _ in range(2):
+        service.forget_calls()
+        assert table.sync(service).records == {}
+        assert service.fetches().total() == 0
+        assert service.calls <= 2
+    assert table.objects() == before
+
+
+def test_what_changed_since_comes_and_nothing_else(case: ApiCase, service: ApiService, table: Table) -> None:
+    old = list(table.sync(service).records)
+    changed, deleted = set(old[2:4]), old[7]
+    for one in changed:
+        service.change(one)
+    before = table.objects()[deleted]
+    service.delete(deleted)
+    added = {service.add(), service.add()}
+    gone = {service.add()}
+    service.delete(*gone)
+    service.forget_calls()
+    came = table.sync(service).records
+    assert came.keys() == changed | added | {deleted}
+    assert datetime.fromisoformat(str(came[deleted]["_sdc_deleted_at"])).tzinfo
+    assert came[deleted] == before | {"_sdc_deleted_at": came[deleted]["_sdc_deleted_at"]}
+    assert service.fetches() == dict.fromkeys(changed | added, 1)
+    assert table.live() == whole(case, service)
+    assert table.sync(service).records == {}
+
+
+def test_a_record_that_changed_often_comes_once_as_it_is_now(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    one, other, *_ = table.sync(service).records
+    added = service.add()
+    for changed in (one, added, other, one):
+        service.change(changed)
+    service.delete(other)
+    came = table.sync(service).records
+    assert came.keys() == {one, other, added}
+    assert table.live() == whole(case, service)
+
+
+def test_an_expired_cursor_loses_no_record_and_is_told(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    changed = next(iter(table.sync(service).records))
+    added = service.add()
+    service.change(changed)
+    service.expire_cursor()
+    reading = table.sync(service)
+    assert added in reading.records
+    assert table.live().keys() == whole(case, service).keys()
+    assert any("expired" in name and value for name, value in reading.telemetry.items())
+    again = table.sync(service)
+    assert again.records == {}
+    assert not any("expired" in name for name in again.telemetry)
+
+
+def test_an_expired_cursor_is_survived_by_a_killed_reading(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    table.sync(service)
+    service.add()
+    service.expire_cursor()
+    expected = whole(case, service)
+    for count in range(0, COUNT + 4, 3):
+        copied = table.copy(f"killed{count}")
+        killed = read(case.open(service, stored=copied.stored), copied.cursor, at_most=count)
+        copied.merge(killed.items)
+        copied.cursor = killed.checkpoint or copied.cursor
+        copied.sync(service)
+        assert copied.live() == expected
+
+
+@pytest.mark.parametrize("cursor", [{}, {"page": 3}, {"history_id": 7, "synced_at": None}, {"state": "x"}])
+def test_a_cursor_that_is_not_its_own_is_refused(
+    case: ApiCase, service: ApiService, cursor: dict[str, object]
+) -> None:
+    with pytest.raises(SourcePermanentError, match=r"^cursor: ") as raised:
+        read(case.open(service), cursor)
+    assert raised.value.next_step
+    assert service.calls == 0
+
+
+def test_a_cursor_is_json_of_a_bounded_size(case: ApiCase, start: Start) -> None:
+    sizes = []
+    for count in (1, 20):
+        with start(count) as service:
+            reading = read(case.open(service))
+            sizes.append(len(repr(reading.next_cursor)))
+    assert max(sizes) < min(sizes) + 20
+
+
+# Windows
+
+ZONES = (
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "Europe/Berlin",
+    "Pacific/Apia",
+    "UTC",
+)
+#: Among them those on which clocks are changed, somewhere.
+DAYS = st.dates(date(2006, 1, 1), date(2025, 12, 30)) | st.sampled_from(
+    [
+        *(date(2024, 3, 31), date(2024, 10, 27), date(2024, 3, 10), date(2024, 11, 3)),
+        *(date(2018, 11, 4), date(2018, 2, 17), date(2024, 4, 7), date(2024, 10, 6), date(2011, 12, 29)),
+    ]
+)
+TIMES = st.none() | st.times().map(lambda time: time.isoformat())
+AROUND = [timedelta(seconds=1), timedelta(milliseconds=1), timedelta()]
+
+
+def _text(day: date, time: str | None) -> str:
+    return day.isoformat() if time is None else f"{day.isoformat()}T{time[:15]}"
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(zone=st.sampled_from(ZONES), day=DAYS, times=st.tuples(TIMES, TIMES), length=st.integers(0, 3))
+def test_a_window_holds_what_came_from_since_on_and_before_until(
+    case: ApiCase,
+    service: ApiService,
+    zone: str,
+    day: date,
+    times: tuple[str | None, str | None],
+    length: int,
+) -> None:
+    since, until = _text(day, times[0]), _text(day + timedelta(days=length), times[1])
+    try:
+        span = window(since, until, now=datetime.now(UTC), zone=ZoneInfo(zone))
+    except ArgumentError:
+        assume(False)
+    assert span.since
+    assert span.until
+    for boundary in (span.since, span.until):
+        for distance in AROUND:
+            service.add(boundary - distance)
+            service.add(boundary + distance)
+    everything = {one: case.date_of(data) for one, data in whole(case, service).items()}
+    for asked in (span, Window(since=span.since), Window(until=span.until)):
+        within = read(case.open(service), window=asked).records
+        assert within.keys() == {
+            one
+            for one, at in everything.items()
+            if (not asked.since or asked.since <= at) and (not asked.until or at < asked.until)
+        }
+
+
+def test_a_window_leaves_the_rest_to_a_reading_without_one(
+    case: ApiCase, service: ApiService, table: Table
+) -> None:
+    first = read(case.open(service), window=Window(since=dates(COUNT)[6]))
+    table.merge(first.items)
+    table.cursor = first.next_cursor
+    assert len(first.records) == COUNT - 6
+    second = table.sync(service)
+    assert len(second.records) == 6
+    assert table.objects() == whole(case, service)
