@@ -95,7 +95,8 @@ class ApiCase:
     """A source of an API, and how to start the service behind it.
 
     `constants` are names of the source's modules with values fit for tests: small pages, short pauses.
-    `impatience` are those that make it give up an answer that `Trouble.SLOW` holds back.
+    `impatience` are those that make it give up an answer that `Trouble.SLOW` holds back, `one_at_a_time` those
+    that make it call for one record after the other.
     """
 
     name: str
@@ -105,6 +106,7 @@ class ApiCase:
     start: Callable[[Iterable[datetime], int], AbstractContextManager[ApiService]]
     constants: Mapping[str, object]
     impatience: Mapping[str, object]
+    one_at_a_time: Mapping[str, object]
     #: Records of a page, with these constants.
     page: int
     #: How many records of 2,000 bytes may be fetched, at most, while the first one is used.
@@ -119,7 +121,7 @@ class ApiCase:
         service: ApiService,
         *,
         stored: StoredObjects | None = None,
-        say: Callable[[str], None] = lambda text: None,
+        say: Callable[[str], None] = str,
         limit: int | None = None,
         **options: Any,
     ) -> Source:
@@ -205,7 +207,8 @@ class Table:
         self._case = case
         self._file = file
         self._store = open_store(f"duckdb:///{file}")
-        self._store.create_tables()
+        if not file.exists():
+            self._store.create_tables()
         self.cursor: Cursor | None = None
 
     @property

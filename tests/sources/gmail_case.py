@@ -13,7 +13,6 @@ from tests.emulator.wire import Answer
 from tests.gmail.front import (
     Fault,
     GmailService,
-    answer,
     cut_before,
     delay,
     gmail_service,
@@ -162,6 +161,7 @@ GMAIL_CASE = ApiCase(
         f"{_SOURCES}.google_tokens._PAUSES_SECONDS": (0.01, 0.01),
     },
     impatience={f"{_SOURCES}.google_calls._READ_SECONDS": 0.75},
+    one_at_a_time={f"{_SOURCES}.gmail_messages.CALLS_MAX": 1},
     page=5,
     # What may be held, and a call of each thread.
     ahead=20_000 // 2_000 + 16,
