@@ -140,6 +140,7 @@ def _settings() -> Iterator[str]:
     rows = [(_code(CONFIG_VARIABLE), "The configuration file, when `--config` is not given.")]
     rows += [(_code(name), f"Replaces `{key}` of `[store]`.") for name, key in STORE_VARIABLES.items()]
     rows += [(_code(EMULATOR_VARIABLE), "An emulator of BigQuery to use, such as `http://127.0.0.1:9050`.")]
+    rows += [(_code(name), meaning) for name, meaning in meanings.LOGIN_VARIABLES.items()]
     rows += [(_code("TRACEPARENT"), "W3C trace context; its trace id goes on every event of a run.")]
     yield from _table(("Variable", "Meaning"), rows)
     yield from [meanings.ENVIRONMENT, ""]
@@ -279,6 +280,10 @@ def _events(found: Mapping[str, _EventType]) -> Iterator[str]:
     yield from _table(
         ("Key", "Type", "Meaning"), [(_code(n), "number", t) for n, t in meanings.USAGE.items()]
     )
+    yield from ["## From Gmail", "", "Where the source is `gmail`, they have these:", ""]
+    yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.GMAIL.items()])
+    yield from ["## Of a retry", "", "In a run of `lorchestra retry`, `ingestion.completed` has besides:", ""]
+    yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.RETRY.items()])
     yield "A job of your own may write events of its own families, `family.verb` in lower case."
 
 

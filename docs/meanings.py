@@ -17,6 +17,10 @@ ENVIRONMENT = (
     "An empty variable counts as unset. A file `.env` beside `lorchestra.toml` may set the variables of the "
     "store; the real environment wins over it."
 )
+LOGIN_VARIABLES = {
+    "TAP_GMAIL_ACCT1_PERSONAL_CLIENT_ID": "With `…_CLIENT_SECRET` and `…_REFRESH_TOKEN`: the login of the "
+    "Gmail job whose source_system is `tap-gmail--acct1-personal`. See [logins](../gmail-login.md).",
+}
 TABLES = (
     "Two tables and a view in the dataset (default: `events_dev`). Types are those of GoogleSQL. In the "
     "DuckDB file, STRING is VARCHAR and TIMESTAMP is TIMESTAMP WITH TIME ZONE."
@@ -101,6 +105,7 @@ _INGESTION = {
     "inserted": "Objects stored for the first time.",
     "updated": "Objects whose payload differed and was replaced.",
     "unchanged": "Objects that were there already, exactly so.",
+    "known": "Objects that were there already and were not read again: the source still has them.",
     "duplicates": "Records that a later one with the same key in the same batch replaced.",
     "rejected": "Records that could not be stored.",
     "gone": "Records that say they are deleted at the source.",
@@ -113,12 +118,26 @@ _INGESTION = {
     "reject_reasons": "How many records were rejected for each reason.",
     "seen_at": "The run's timestamp for `last_seen`.",
 }
+#: Only in a run that `lorchestra retry` made.
+RETRY = {"resolved": "Rejects of the other run that are stored now, or gone at the source."}
 
+#: What `ingestion.*` tells besides, where the source is `gmail`.
+GMAIL = {
+    "quota": "Which of Google's limits are in force, `new` or `old`; null while no limit was met.",
+    "quota_units": "Units of quota that the calls used.",
+    "calls": "Calls of the API.",
+    "calls_refused": "Calls that were refused over a limit, and made again.",
+    "throttled_seconds": "How long refusals held the run up.",
+    "retries": "Calls that were made again after an error that passed.",
+    "not_found": "Messages that were gone when their turn came.",
+    "history_expired": "`true` where the API's history did not reach back to the cursor; else not there.",
+    "listed_since": "Since when messages were fetched anew for that; else not there.",
+}
 #: What `ingestion.*` tells besides, where the store is BigQuery.
 USAGE = {
     "load_jobs": "Load jobs: one a batch.",
     "query_jobs": "Queries: the look before each MERGE, and the MERGE.",
-    "dml_statements": "MERGE statements.",
+    "dml_statements": "MERGE statements, and UPDATEs for what was seen again.",
     "bytes_estimated": "What the dry runs said that the MERGEs would read.",
     "bytes_processed": "What looks and MERGEs read, by the statistics of the jobs.",
     "bytes_billed": "What of that is billed.",
@@ -153,7 +172,7 @@ PAYLOADS = {
         **_INGESTION,
         **_ERROR,
         "resume.segments_kept": "Spool files that wait for the next run of the job.",
-        "resume.cursor": "Where the next run goes on.",
+        "resume.cursor": "Where the next run goes on. Of a dead process there is this and the error alone.",
     },
     "job.completed": {**_RUN, **_DURATION},
     "job.failed": {

@@ -34,17 +34,6 @@ def main() -> None:
     """Mail, CRM and payments into tables you own, with an account of every run."""
 
 
-main.add_command(runs)
-main.add_command(jobs)
-main.add_command(query)
-main.add_command(setup)
-main.add_command(doctor)
-main.add_command(copy)
-main.add_command(auth)
-main.add_command(init)
-main.add_command(completion)
-
-
 @main.command()
 @click.argument("job", shell_complete=job_names)
 @click.option("--since", metavar="WHEN", help="Only what is as new or newer: 2025-11-20, -7d, yesterday.")
@@ -267,3 +256,14 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
     result = _watched(function, context, None)
     counts = result.counts if result is not None else {}
     return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
+
+
+main.add_command(runs)
+main.add_command(jobs)
+main.add_command(query)
+main.add_command(setup)
+main.add_command(doctor)
+main.add_command(copy)
+main.add_command(auth)
+main.add_command(init)
+main.add_command(completion)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorchestra.sources.google_calls import GoogleCalls, NotFoundError
+from lorchestra.errors import SourceError, SourcePermanentError, SourceUnavailableError
+from lorchestra.sources.google_calls import FailedCallError, GoogleCalls, NotFoundError
 
 ENDPOINT = "https://gmail.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/gmail.readonly"
@@ -63,12 +64,12 @@ class GmailApi:
 
     def history_id(self) -> str:
         """The historyId of now."""
-        profile, _ = self._calls.get("getProfile", f"{_USER}/profile", {})
+        profile = self._asked("getProfile", "profile", {})
         return str(profile["historyId"])
 
     def label_ids(self) -> dict[str, str]:
         """The ids of all labels, by name."""
-        answer, _ = self._calls.get("labels.list", f"{_USER}/labels", {})
+        answer = self._asked("labels.list", "labels", {})
         return {str(label["name"]): str(label["id"]) for label in answer.get("labels", ())}
 
     def pages(self, selection: Selection) -> Iterator[Listed]:
@@ -81,7 +82,7 @@ class GmailApi:
         if selection.include_spam_trash:
             parameters["includeSpamTrash"] = "true"
         while True:
-            page, _ = self._calls.get("messages.list", f"{_USER}/messages", parameters)
+            page = self._asked("messages.list", "messages", parameters)
             token = page.get("nextPageToken")
             yield Listed(ids=[str(one["id"]) for one in page.get("messages", ())], is_last=not token)
             if not token:
@@ -97,10 +98,7 @@ class GmailApi:
         parameters: dict[str, Any] = {"startHistoryId": start, "maxResults": PAGE_SIZE}
         records: list[HistoryRecord] = []
         while True:
-            try:
-                page, _ = self._calls.get("history.list", f"{_USER}/history", parameters)
-            except NotFoundError:
-                raise HistoryExpiredError from None
+            page = self._asked("history.list", "history", parameters, not_found=HistoryExpiredError())
             records.extend(_record(one) for one in page.get("history", ()))
             token = page.get("nextPageToken")
             if not token:
@@ -126,6 +124,18 @@ class GmailApi:
         answer, size = self._calls.get("messages.attachments.get", path, {})
         return str(answer["data"]), size
 
+    def _asked(
+        self, method: str, path: str, parameters: Mapping[str, Any], not_found: Exception | None = None
+    ) -> dict[str, Any]:
+        """The answer to a call without which the mailbox cannot be read."""
+        try:
+            answer, _ = self._calls.get(method, f"{_USER}/{path}", parameters)
+        except NotFoundError:
+            raise not_found or _failed(method, "http_404") from None
+        except FailedCallError as error:
+            raise _failed(method, error.code) from None
+        return answer
+
     def stop(self) -> None:
         """Let no further call out."""
         self._calls.stop()
@@ -133,6 +143,18 @@ class GmailApi:
     def telemetry(self) -> Mapping[str, Any]:
         """What the calls took."""
         return self._calls.telemetry()
+
+
+def _failed(method: str, code: str) -> SourceError:
+    if code.startswith("http_4") and code != "http_408":
+        return SourcePermanentError(
+            f"endpoint: finds {method} wrong: {code}",
+            next_step="Check q and labels of the job, and endpoint where it is set.",
+        )
+    return SourceUnavailableError(
+        f"endpoint: fails at {method}: {code}",
+        next_step="Run the job again later; it goes on where it was.",
+    )
 
 
 def _record(one: Mapping[str, Any]) -> HistoryRecord:

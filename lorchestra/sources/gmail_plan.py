@@ -36,6 +36,8 @@ class GmailPlan:
         units = count * self._pace.regime.costs[_METHOD]
         if longest == seconds:
             took = f"{units:,} units of quota, about {_duration(seconds)}"
+        elif _duration(longest) == _duration(seconds):
+            took = f"about {_duration(seconds)}"
         else:
             took = (
                 f"{_duration(seconds)} or {_duration(longest)}, depending on the limits that Google sets for "

@@ -95,8 +95,8 @@ class ApiCase:
     """A source of an API, and how to start the service behind it.
 
     `constants` are names of the source's modules with values fit for tests: small pages, short pauses.
-    `impatience` are those that make it give up an answer that `Trouble.SLOW` holds back, `one_at_a_time` those
-    that make it call for one record after the other.
+    `impatience` are those that make it give up an answer that `Trouble.SLOW` holds back, `one_at_a_time`
+    those that make it call for one record after the other.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Many workers that call through a `Pace`, and a provider that counts, in virtual time.
 
-Nothing sleeps: an hour of calls takes a second. Requests arrive, and answers come back, a while after they were
-sent, each after a while of its own.
+Nothing sleeps: an hour of calls takes a second. Requests arrive, and answers come back, each after a while of
+its own.
 """
 
 import heapq
@@ -90,9 +90,7 @@ class Call:
 class Simulation:
     """Workers, each with one call under way at a time."""
 
-    def __init__(
-        self, pace: Pace, provider: Provider, *, latency: float = 0.1, seed: int = 0
-    ) -> None:
+    def __init__(self, pace: Pace, provider: Provider, *, latency: float = 0.1, seed: int = 0) -> None:
         self.pace, self.provider = pace, provider
         self.now = 0.0
         self.calls: list[Call] = []

@@ -1,8 +1,9 @@
-"""Many ids, several threads: each id once, no more held than there is room for, and an end when one is asked for."""
+"""Many ids and several threads: each id once, no more held than there is room for, and an end when wanted."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count, islice
 from typing import Any
 
@@ -31,6 +32,10 @@ def comes_true(is_true: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def small(one: str) -> Value:
+    return {}, 1
 
 
 def fetching_threads() -> set[threading.Thread]:
@@ -94,7 +99,7 @@ def test_an_error_of_the_ids_is_raised_as_well() -> None:
         raise BrokenError
 
     with pytest.raises(BrokenError):
-        list(fetched(ids(), lambda one: ({}, 1), threads=3, single=(GoneError,)))
+        list(fetched(ids(), small, threads=3, single=(GoneError,)))
 
 
 def test_who_stops_reading_stops_the_threads(others: set[threading.Thread]) -> None:
@@ -119,7 +124,7 @@ def test_threads_that_wait_for_room_are_stopped_too(
     monkeypatch: pytest.MonkeyPatch, others: set[threading.Thread]
 ) -> None:
     monkeypatch.setattr(fetching, "_HELD_BYTES", 1)
-    results = fetched(map(str, count()), lambda one: ({}, 100), threads=8, single=())
+    results = fetched(map(str, count()), small, threads=8, single=())
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert comes_true(lambda: fetching_threads() <= others)
@@ -139,12 +144,16 @@ def test_a_slow_reader_bounds_what_is_held(monkeypatch: pytest.MonkeyPatch, thre
             most = max(most, held)
         return {}, 100
 
+    def is_held(least: int) -> bool:
+        return held >= least
+
     seen = 0
     for result in fetched(map(str, range(200)), fetch, threads=threads, single=()):
         seen += 1
         if seen % 40 == 1:
             # By now nothing more may be fetched, however long it takes.
-            assert comes_true(lambda: held >= min(1_000, (201 - seen) * 100))
+            least = min(1_000, (201 - seen) * 100)
+            assert comes_true(partial(is_held, least))
             time.sleep(0.03)
         with lock:
             held -= result.size
@@ -180,5 +189,5 @@ def test_ids_are_asked_for_when_their_turn_comes() -> None:
 
 
 def test_no_ids_are_no_results() -> None:
-    assert list(fetched([], lambda one: ({}, 1), threads=0, single=())) == []
-    assert list(fetched([], lambda one: ({}, 1), threads=4, single=())) == []
+    assert list(fetched([], small, threads=0, single=())) == []
+    assert list(fetched([], small, threads=4, single=())) == []

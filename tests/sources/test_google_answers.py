@@ -24,7 +24,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 error_shapes = st.fixed_dictionaries(
-    {}, optional={name: json_values for name in ("errors", "details", "message", "code", "status")}
+    {}, optional=dict.fromkeys(("errors", "details", "message", "code", "status"), json_values)
 )
 
 
@@ -81,7 +81,9 @@ def test_a_reason_may_stand_in_the_details_alone() -> None:
     assert (answer.reasons, answer.refusal) == ({"RATE_LIMIT_EXCEEDED"}, Refusal.USER)
 
 
-@pytest.mark.parametrize("given_answer", [forbidden("Delegation denied"), insufficient_scope("x"), not_found()])
+@pytest.mark.parametrize(
+    "given_answer", [forbidden("Delegation denied"), insufficient_scope("x"), not_found()]
+)
 def test_what_is_denied_does_not_pass(given_answer: Given) -> None:
     answer = told(given_answer)
     assert (answer.refusal, answer.passes, answer.is_used_up_for_today) == (None, False, False)
@@ -113,7 +115,10 @@ def test_a_time_to_wait_may_stand_in_the_message(fraction: str) -> None:
     """Gmail says it so, with and without the header; the later of both counts."""
     until = (datetime.now(UTC) + timedelta(seconds=100)).strftime("%Y-%m-%dT%H:%M:%S")
     content = google_error(
-        429, f"User-rate limit exceeded.  Retry after {until}{fraction}Z", reason="rateLimitExceeded", status="X"
+        429,
+        f"User-rate limit exceeded.  Retry after {until}{fraction}Z",
+        reason="rateLimitExceeded",
+        status="X",
     ).body
     assert 95 < answer_of(429, {}, content).wait_seconds <= 101
     assert 95 < answer_of(429, {"Retry-After": "7"}, content).wait_seconds <= 101
@@ -128,9 +133,7 @@ def test_what_is_no_time_to_wait_is_none(retry_after: str) -> None:
     assert waits(retry_after) == 0
 
 
-@pytest.mark.parametrize(
-    "retry_after", ["9" * 12, "9" * 400, "9" * 5_000, "Fri, 31 Dec 9999 23:59:59 GMT"]
-)
+@pytest.mark.parametrize("retry_after", ["9" * 12, "9" * 400, "9" * 5_000, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_time_beyond_all_bounds_can_still_be_waited_for(retry_after: str) -> None:
     """A thread can wait for so long; it is for others to decide that nobody does."""
     assert 3_600 < waits(retry_after) < TIMEOUT_MAX

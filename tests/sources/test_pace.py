@@ -35,7 +35,7 @@ models = st.sampled_from(MODELS)
 def test_a_known_limit_is_used_and_never_met(
     case: tuple[str, Quota], model: str, latency: float, seed: int
 ) -> None:
-    """Nine tenths at least, of what so many calls under way can use. Larger limits are known until refused."""
+    """Nine tenths at least, of what so many calls under way can use; the larger limits are believed in."""
     regime, quota = case
     done = simulate(regime, quota, model, MESSAGES[regime], latency=latency, seed=seed)
     assert done.pace.refusals == 0
