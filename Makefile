@@ -14,6 +14,7 @@ demo: $(STAMP) ## ingest the sample mailbox and look at it
 
 test: $(STAMP) ## the whole test suite
 	@$(BIN)/python -m tests.emulator.environment > /dev/null
+	@$(BIN)/python -m tests.gmail.environment > /dev/null
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 test-bigquery: $(STAMP) ## the real BigQuery: PROJECT=... DATASET=..., which is made and removed

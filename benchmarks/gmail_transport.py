@@ -1,4 +1,6 @@
-"""How to fetch many messages from Gmail: one call each over open connections, or batches. See docs/decisions/gmail-calls.md.
+"""How to fetch many messages from Gmail: calls over open connections, or batches.
+
+What came of it stands in docs/decisions/gmail-calls.md.
 
     python -m benchmarks.gmail_transport [--messages N] [--latency SECONDS] [--json]
 

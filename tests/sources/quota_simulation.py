@@ -23,6 +23,7 @@ GET = "messages.get"
 # More than may have a call under way, so that it is not for want of workers that none has.
 _WORKERS = 2 * CALLS_MAX
 _STEP = 1e-6
+_LONGEST = 100_000.0
 _OTHERS_UNITS = 20
 
 
@@ -114,6 +115,7 @@ class Simulation:
             times = [time for time in (wake, arrival) if time is not None]
             assert times, f"nothing more happens, and {len(left)} calls are left"
             self.now = min(times)
+            assert self.now < _LONGEST, "no call is let in any more"
             while self._events and self._events[0][0] <= self.now:
                 self._happen(left)
         return self

@@ -130,9 +130,11 @@ def test_real_mail_has_its_attachments_as_they_were_sent() -> None:
         }
         for part in found[message.id]["payload"].get("parts", ()):
             if (content := sent.get(part["filename"])) is not None:
-                assert urlsafe_b64decode(part["body"]["data"] + "==") == content
+                # The stand-in does without the line end before a boundary.
+                given = urlsafe_b64decode(part["body"]["data"] + "==")
+                assert given.rstrip(b"\n") == content.rstrip(b"\n")
                 compared += 1
-    assert compared
+    assert compared >= 4
 
 
 # What is selected
@@ -192,7 +194,7 @@ def test_a_search_with_or_is_narrowed_by_a_window_as_a_whole(mailbox: ServedMail
     mailbox.service.fail(Fault(method="GET", path=r"/messages\?", action=refused))
     source = GMAIL_CASE.open(mailbox, q="from:a@example.com OR from:b")
     with pytest.raises(
-        SourcePermanentError, match="^endpoint: finds messages.list wrong: http_400$"
+        SourcePermanentError, match=r"^endpoint: finds messages\.list wrong: http_400$"
     ) as raised:
         read(source, window=Window(since=dates(1)[0]))
     assert "q and labels" in str(raised.value.next_step)

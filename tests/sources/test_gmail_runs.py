@@ -1,4 +1,4 @@
-"""A mailbox read over and over: known messages, mail that a file brought, plans, limits; and no thread is left."""
+"""A mailbox read over and over: known messages, a file first, plans, limits, and threads that end."""
 
 import threading
 import time
@@ -13,8 +13,12 @@ from lorchestra.jobs.context import JobContext, JobResult
 from lorchestra.jobs.ingest import ingest
 from lorchestra.jobs.stored import ObjectsOfSource
 from lorchestra.model import Record, Window
+from lorchestra.sources import gmail_api
 from lorchestra.sources.base import Plans, Source, SourceContext, SourceType
 from lorchestra.sources.gmail import GMAIL
+from lorchestra.sources.gmail_plan import GmailPlan
+from lorchestra.sources.pace import Pace
+from lorchestra.sources.quota import load_regimes
 from lorchestra.sources.takeout import TAKEOUT
 from lorchestra.stores import Store
 from tests.gmail.front import gmail_service
@@ -137,47 +141,63 @@ def test_of_mail_that_a_takeout_file_brought_nothing_is_fetched(duckdb_store: St
 # Plans and limits
 
 
-def plan_of(mailbox: ServedMailbox, **options: Any) -> list[str]:
+PLANS = [
+    (299, "new", None, None),
+    (300, "new", None, "6,000 units of quota, about 1 minute"),
+    (4_000, "new", None, "80,000 units of quota, about 13 minutes"),
+    (30_000, "new", None, "600,000 units of quota, about 1 h 40 min"),
+    (2_999, "old", None, None),
+    (4_000, "old", None, "20,000 units of quota, about 1 minute"),
+    (299, "auto", None, None),
+    (300, "auto", None, "about 1 minute"),
+    (30_000, "auto", None, "10 minutes or 1 h 40 min, depending on the limits"),
+    (300, "auto", 600, "2 minutes or 10 minutes, depending on the limits"),
+    (300, "new", 600, "6,000 units of quota, about 10 minutes"),
+]
+
+
+@pytest.mark.parametrize(("count", "quota", "own_limit", "expected"), PLANS)
+def test_what_takes_a_minute_or_more_is_told_before(
+    count: int, quota: Any, own_limit: int | None, expected: str | None
+) -> None:
     told: list[str] = []
-    source = GMAIL_CASE.open(mailbox, say=told.append, **{"quota_units_per_minute": None, **options})
+    regimes = load_regimes("gmail_quota.toml")
+    pace = Pace(regimes, now=0.0, quota=quota, units_per_minute=own_limit)
+    GmailPlan(pace, regimes, told.append).tell(count)
+    assert [one.partition(" to fetch: ")[2][: len(expected or "")] for one in told] == [expected][: len(told)]
+    assert len(told) == (expected is not None)
+
+
+@pytest.fixture
+def large_mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedMailbox]:
+    """As many messages as take two minutes to fetch under the smaller limits."""
+    monkeypatch.setattr(gmail_api, "PAGE_SIZE", 500)
+    with served_mailbox(dates(480), 500) as mailbox:
+        yield mailbox
+
+
+def test_a_dry_run_tells_the_plan_and_fetches_nothing(large_mailbox: ServedMailbox) -> None:
+    told: list[str] = []
+    source = GMAIL_CASE.open(large_mailbox, say=told.append, quota_units_per_minute=None)
     assert isinstance(source, Plans)
-    counts = source.plan(Window(), None)
-    assert counts == {"records_extracted": COUNT, "known": 0, "new": COUNT}
-    assert mailbox.fetches().total() == 0
-    return told
+    assert source.plan(Window(), None) == {"records_extracted": 480, "known": 0, "new": 480}
+    [plan] = told
+    assert plan.startswith("480 messages to fetch: 1 minute or 2 minutes, depending on the limits that Google")
+    assert large_mailbox.fetches().total() == 0
 
 
-def test_what_takes_long_is_planned_and_what_does_not_is_not(mailbox: ServedMailbox) -> None:
-    assert plan_of(mailbox) == []
-    assert plan_of(mailbox, quota="new") == []
-    assert plan_of(mailbox, quota="new", quota_units_per_minute=241) == []
-    [plan] = plan_of(mailbox, quota="new", quota_units_per_minute=40)
-    assert plan.startswith("12 messages to fetch: 240 units of quota, about 6 minutes.")
-    [plan] = plan_of(mailbox, quota="old", quota_units_per_minute=1)
-    assert plan.startswith("12 messages to fetch: 60 units of quota, about 1 h 0 min.")
-    [plan] = plan_of(mailbox, quota_units_per_minute=10)
-    assert plan.startswith("12 messages to fetch: 6 minutes or 24 minutes, depending on the limits")
-    [plan] = plan_of(mailbox, quota_units_per_minute=200)
-    assert plan.startswith("12 messages to fetch: about 1 minute.")
-
-
-def test_limits_that_show_correct_the_plan(mailbox: ServedMailbox) -> None:
+def test_limits_that_show_correct_the_plan(large_mailbox: ServedMailbox) -> None:
     told: list[str] = []
-    mailbox.trouble(Trouble.REFUSED, call=7)
-    # An hour's work; what comes first is enough.
-    source = GMAIL_CASE.open(mailbox, say=told.append, quota_units_per_minute=60)
+    large_mailbox.trouble(Trouble.REFUSED, call=5)
+    # Two minutes' work; what comes first is enough.
+    source = GMAIL_CASE.open(large_mailbox, say=told.append, quota_units_per_minute=None)
     items = source.records(Window(), None)
-    try:
-        while len(told) < 2:
-            next(items)
-    finally:
-        items.close()  # type: ignore[attr-defined]
-    plan, correction = told
-    assert plan.startswith("12 messages to fetch: 1 minute or 4 minutes, depending on the limits")
-    assert correction.startswith(
-        "Google's limits since May 2026 are in force: 6,000 units a minute, 20 a message."
-    )
-    assert "minutes left" in correction
+    while len(told) < 2:
+        next(items)
+    items.close()  # type: ignore[attr-defined]
+    assert told[0].startswith("480 messages to fetch: 1 minute or 2 minutes")
+    assert told[1].startswith("Google's limits since May 2026 are in force: 6,000 units a minute")
+    assert told[1].endswith("About 2 minutes left.")
 
 
 def test_limits_that_showed_once_are_known_to_the_next_run(mailbox: ServedMailbox, table: Table) -> None:
@@ -221,7 +241,7 @@ def test_runs_with_a_limit_come_to_the_whole_mailbox(
     run(duckdb_store, tmp_path, GMAIL, GMAIL_CASE.open(mailbox, stored=stored))
     assert stored.known(newest) == set(newest)
     again = run(duckdb_store, tmp_path, GMAIL, GMAIL_CASE.open(mailbox, stored=stored))
-    assert again.counts["inserted"] == again.counts["known"] == 0
+    assert again.counts["records_extracted"] == 0
 
 
 # Threads
