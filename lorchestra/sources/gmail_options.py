@@ -52,7 +52,10 @@ class GmailOptions(GoogleLoginOptions):
         "message), `old` (15,000 and 5: projects that used the API before May 2026), or found out.",
     )
     quota_units_per_minute: int | None = Field(
-        default=None, gt=0, description="Units a minute in place of the limit of the user."
+        default=None,
+        ge=600,
+        description="Units a minute in place of the limit of the user; 600 at least, which is a message in "
+        "two seconds.",
     )
     endpoint: SafeUrl | None = Field(
         default=None, description="Replaces `https://gmail.googleapis.com`, for a proxy."

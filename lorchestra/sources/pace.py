@@ -16,7 +16,7 @@ from lorchestra.sources.quota import Bucket, Regime
 Quota = Literal["auto", "new", "old"]
 
 #: At most so many calls are under way at a time.
-CALLS_MAX = 16
+CALLS_MAX = 24
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
@@ -24,7 +24,7 @@ _LONGEST_PAUSE_SECONDS = 15.0
 _WINDOW_SECONDS = 60.0
 _SAVED_UP = 2
 # A quota that was taken for the smaller one by mistake is tried again after so long, then twice as long.
-_FIRST_TRIAL_SECONDS = 10 * 60.0
+_FIRST_TRIAL_SECONDS = 20 * 60.0
 _CALLS_UNTIL_ONE_MORE = 50
 
 

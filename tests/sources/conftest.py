@@ -1,7 +1,7 @@
 """What the tests of the mail sources share. Mailboxes are real files; nothing is replaced by a double."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,15 @@ from lorchestra.model import Record, Rejection, Window
 from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.mbox import MBOX
 from lorchestra.sources.takeout import TAKEOUT
+from tests.sources.api_case import ApiCase, ApiService, Table, dates
+from tests.sources.gmail_case import GMAIL_CASE
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "mail" / "takeout.mbox"
 
 SOURCES: dict[str, SourceType] = {"mbox": MBOX, "takeout": TAKEOUT}
+
+#: Every source that reads an API.
+API_CASES = [GMAIL_CASE]
 
 Read = Callable[..., list[Record | Rejection]]
 
@@ -62,3 +67,25 @@ def message(messages: Callable[..., list[dict[str, Any]]]) -> Callable[..., dict
         return resource
 
     return of
+
+
+@pytest.fixture(params=[pytest.param(case, id=case.name) for case in API_CASES])
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ApiCase:
+    """One API source after the other, with small pages and short pauses."""
+    case: ApiCase = request.param
+    for name, value in case.constants.items():
+        monkeypatch.setattr(name, value)
+    return case
+
+
+@pytest.fixture
+def service(case: ApiCase) -> Iterator[ApiService]:
+    """Its service, with twelve records on several pages."""
+    with case.start(dates(12), 2_000) as service:
+        yield service
+
+
+@pytest.fixture
+def table(case: ApiCase, tmp_path: Path) -> Table:
+    """An empty table for it."""
+    return Table(case, tmp_path / "table.duckdb")

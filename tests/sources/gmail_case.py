@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lorchestra.sources.gmail import GMAIL
+from lorchestra.sources.pace import CALLS_MAX
 from tests.emulator.faults import Action, Answered
 from tests.emulator.wire import Answer
 from tests.gmail.front import (
@@ -164,7 +165,7 @@ GMAIL_CASE = ApiCase(
     one_at_a_time={f"{_SOURCES}.gmail_messages.CALLS_MAX": 1},
     page=5,
     # What may be held, and a call of each thread.
-    ahead=20_000 // 2_000 + 16,
+    ahead=20_000 // 2_000 + CALLS_MAX,
     broken_reason="http_503",
     date_of=_date_of,
 )

@@ -182,7 +182,9 @@ def test_a_dry_run_tells_the_plan_and_fetches_nothing(large_mailbox: ServedMailb
     assert isinstance(source, Plans)
     assert source.plan(Window(), None) == {"records_extracted": 480, "known": 0, "new": 480}
     [plan] = told
-    assert plan.startswith("480 messages to fetch: 1 minute or 2 minutes, depending on the limits that Google")
+    assert plan.startswith(
+        "480 messages to fetch: 1 minute or 2 minutes, depending on the limits that Google"
+    )
     assert large_mailbox.fetches().total() == 0
 
 

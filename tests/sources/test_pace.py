@@ -76,14 +76,14 @@ def test_the_smaller_limits_are_recognised_at_the_first_refusal(model: str, late
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_larger_limits_are_tried_after_ten_minutes_and_then_more_seldom(model: str) -> None:
+def test_larger_limits_are_tried_after_twenty_minutes_and_then_more_seldom(model: str) -> None:
     """Each trial is over at its first refusal; the next one waits for twice as long."""
-    done = simulate("new", "auto", model, 10_500)
+    done = simulate("new", "auto", model, 20_500)
     names = [name for _, name in done.regimes]
     assert names[:5] == ["old", "new", "old", "new", "old"]
     times = [time for time, _ in done.regimes]
     lasted = [later - earlier for earlier, later in pairwise(times)]
-    for waited, minutes in zip(lasted[1::2], (10, 20), strict=False):
+    for waited, minutes in zip(lasted[1::2], (20, 40), strict=False):
         assert minutes * 60 <= waited < minutes * 60 + 5
     assert all(tried < 10 for tried in lasted[0::2])
     assert done.refused_share() <= 0.01
@@ -98,11 +98,11 @@ def test_smaller_limits_that_an_earlier_run_found_are_begun_with(model: str) -> 
 
 @pytest.mark.parametrize("recognised", ["new", None])
 def test_limits_taken_for_the_smaller_ones_by_mistake_are_found_out(recognised: str | None) -> None:
-    """Another process that leaves next to nothing looks like a smaller limit: for ten minutes."""
+    """Another process that leaves next to nothing looks like a smaller limit: for twenty minutes."""
     others = None if recognised else Others(units_per_minute=0.95 * LIMITS["old"], since=0.0, until=90.0)
-    done = simulate("old", "auto", "bucket of a second", 6_000, others=others, recognised=recognised)
+    done = simulate("old", "auto", "bucket of a second", 9_000, others=others, recognised=recognised)
     assert [name for _, name in done.regimes][-2:] == ["new", "old"]
-    assert 600 <= done.regimes[-1][0] < 700
+    assert 1_200 <= done.regimes[-1][0] < 1_300
     assert done.used(LIMITS["old"], since=done.regimes[-1][0] + 5) >= 0.9
     assert done.pace.recognised is None
 
