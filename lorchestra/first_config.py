@@ -19,6 +19,12 @@ source_system = "tap-gmail--acct1-personal"
 object_type = "email"
 path = {mailbox}
 
+# The mailbox itself, over the Gmail API: docs/gmail.md. Log in with: lorchestra auth gmail acct1
+# [jobs.gmail_sync_acct1]
+# source = "gmail"
+# source_system = "tap-gmail--acct1-personal"
+# object_type = "email"
+
 # Any mbox file or Maildir folder; globs are allowed.
 # [jobs.old_mail]
 # source = "mbox"

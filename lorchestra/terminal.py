@@ -166,10 +166,8 @@ def progress_bar(label: str) -> Iterator[tuple[Callable[[JobProgress], None], Ca
             if done_before is None and state.records_total:
                 # What an earlier run has done says nothing of the speed of this one.
                 done_before = state.records_done
-                progress.reset(task, completed=done_before, in_records=True)
-            progress.update(
-                task, completed=state.records_done, total=state.records_total, records=state.records
-            )
+                progress.reset(task, completed=done_before, records=state.records, in_records=True)
+            progress.update(task, completed=state.records_done, total=state.records_total, in_records=True)
 
         def say(text: str) -> None:
             console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)

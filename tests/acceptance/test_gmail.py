@@ -1,21 +1,27 @@
 """Gmail by the installed command: what a person sees of it, and what is left when they pull the plug."""
 
 import json
+import os
+import pty
 import random
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from docs import meanings
 from lorchestra.sources.pace import CALLS_MAX
+from tests.emulator.front import ServiceFront
 from tests.gmail.front import Fault, GmailService, answer, gmail_service
 from tests.gmail.mailbox import Message, made_mail, made_messages, takeout_messages
-from tests.project import JOB, SOURCE_SYSTEM, Project
+from tests.project import COMMAND, JOB, SOURCE_SYSTEM, Project
 
 TAKEOUT = Path(__file__).parents[2] / "examples" / "mail" / "takeout.mbox"
 DOWN = answer(503, {"error": {"code": 503, "message": "The service is currently unavailable."}})
@@ -334,3 +340,91 @@ def test_nothing_private_leaves_the_payload(project: Project, service: GmailServ
             words += path.read_text(errors="replace")
     for private in (service.refresh_token, service.client_secret, service.address, "spamassassin"):
         assert private not in words
+
+
+# What is shown meanwhile
+
+
+def test_progress_tells_done_total_and_speed_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+    messages = list(made_messages(240, first_date=NOON, step=timedelta(hours=1), size=300))
+    with gmail_service(messages) as service:
+        project = Project(folder=tmp_path, variables=service.variables(SOURCE_SYSTEM))
+        project.configure(job(service, 'quota = "old"', "quota_units_per_minute = 12_000"))
+        first = on_a_terminal(project, stop_after=100)
+        second = on_a_terminal(project)
+
+        assert re.search(r"\d+/240 records [\d.]+/s", _plain(first))
+        counts = counts_in(second)
+        # What was stored before counts as done.
+        assert counts[0] >= 90
+        assert counts[-1] == 240
+        assert len(ids(project)) == 240
+
+
+def on_a_terminal(project: Project, *, stop_after: int | None = None) -> str:
+    """Run the job where a person would see it; what stood there. Ctrl-C when they have seen enough."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "run", JOB],
+        cwd=project.folder,
+        env=project.environment({"TERM": "xterm", "COLUMNS": "160"}),
+        stdin=subprocess.DEVNULL,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+    )
+    os.close(end)
+    shown = ""
+    stopped = False
+    while True:
+        try:
+            shown += os.read(terminal, 65536).decode(errors="replace")
+        except OSError:  # nobody writes there any more
+            break
+        done = max([0, *counts_in(shown)])
+        if stop_after is not None and not stopped and done >= stop_after:
+            process.send_signal(signal.SIGINT)
+            stopped = True
+    os.close(terminal)
+    process.wait(60)
+    return shown
+
+
+def counts_in(shown: str) -> list[int]:
+    """The numbers of records done that were shown, one after the other."""
+    return [int(number) for number in re.findall(r"(\d+)/240 records", _plain(shown))]
+
+
+def _plain(shown: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+
+
+# The other store
+
+
+def test_it_is_the_same_in_bigquery(
+    tmp_path: Path, service: GmailService, bigquery_service: ServiceFront
+) -> None:
+    variables = {
+        **service.variables(SOURCE_SYSTEM),
+        "BIGQUERY_EMULATOR_HOST": bigquery_service.endpoint,
+    }
+    url = f"bigquery://p{uuid4().hex[:20]}/events_dev"
+    project = Project(folder=tmp_path, variables=variables, store_url=url)
+    project.configure(job(service, "include_spam_trash = true"))
+    project.lorchestra("setup")
+    starred, deleted, *_ = [message.id for message in takeout_messages()]
+
+    assert run(project, "--since", "2002-10-15")["inserted"] == 114
+    assert run(project)["inserted"] == 106
+    service.modify(starred, add=["STARRED"])
+    service.delete(deleted)
+    changed = run(project)
+    assert (changed["updated"], changed["gone"]) == (2, 1)
+    before = {row["external_id"]: row["last_seen"] for row in project.objects()}
+    window = run(project, "--since", "2002-10-15")
+    after = {row["external_id"]: row["last_seen"] for row in project.objects()}
+
+    assert (window["records_extracted"], len(after)) == (0, 220)
+    assert sum(after[one] > before[one] for one in after) == window["known"] > 100
+    assert run(project)["records_extracted"] == 0

@@ -1,6 +1,7 @@
 """What every source of an API promises, asked of each: laziness, pages, interruptions, cursors.
 
-A source joins by an `ApiCase`. What it promises where calls fail is in test_api_faults.py, windows in test_api_windows.py.
+A source joins by an `ApiCase` in conftest.py. What it promises where calls fail is in test_api_faults.py, what of
+windows in test_api_windows.py.
 """
 
 import time
