@@ -46,29 +46,30 @@ def _findings(options: GoogleLoginOptions, context: SourceContext) -> Iterator[F
         ok = None if error.retryable else False
         yield Finding(check=check, ok=ok, found=f"{error.message} ({place})", fix=error.next_step)
     else:
-        yield _lifetime(login, check=check, found=f"accepted: {place}")
+        yield _lifetime(login, check=check, place=place)
     skew = login.clock_skew_seconds
     if skew is not None and abs(skew) > _WARN_SKEW_SECONDS:
         side = "fast" if skew > 0 else "slow"
         yield Finding(check="clock", ok=None, found=f"{abs(skew):.0f} seconds {side}", fix=SET_CLOCK)
 
 
-def _lifetime(login: GoogleLogin, *, check: str, found: str) -> Finding:
+def _lifetime(login: GoogleLogin, *, check: str, place: str) -> Finding:
+    """What counts comes first: a table shows the beginning."""
     facts = login.chosen.facts
     days = _days_left(login)
     last = f"To make it last, publish the Google app: {AUDIENCE_PAGE} Then log in again. {facts.renew}"
     if days is not None:
         if days <= 0:
-            return Finding(check=check, ok=False, found=f"{found}; its time is over", fix=facts.renew)
-        ends = f"{found}; ends in {_days(days)}"
+            return Finding(check=check, ok=False, found=f"its time is over: {place}", fix=facts.renew)
+        ends = f"accepted, ends in {_days(days)}: {place}"
         return Finding(check=check, ok=None if days <= _WARN_DAYS else True, found=ends, fix=last)
     left = _days_if_testing(facts)
     if left is None:
-        return Finding(check=check, ok=True, found=found)
+        return Finding(check=check, ok=True, found=f"accepted: {place}")
     return Finding(
         check=check,
         ok=None,
-        found=f"{found}; if the Google app is in testing, it ends in {_days(left)}",
+        found=f"accepted; if the Google app is in testing, it ends in {_days(left)}: {place}",
         fix=last,
     )
 
