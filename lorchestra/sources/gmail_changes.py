@@ -11,6 +11,7 @@ class Change:
     """What happened to one message, and the last history record that says so."""
 
     history_id: str
+    added: bool = False
     relabelled: bool = False
     deleted: bool = False
 
@@ -27,6 +28,7 @@ def changes_of(records: Iterable[HistoryRecord]) -> Mapping[str, Change]:
             before = changes.pop(message_id, None)
             changes[message_id] = Change(
                 history_id=record.id,
+                added=message_id in record.added or (before is not None and before.added),
                 relabelled=message_id in record.relabelled or (before is not None and before.relabelled),
                 deleted=message_id in record.deleted,
             )

@@ -34,12 +34,14 @@ class GmailCursor:
     """The rows of the mailbox are as of `history_id`, at least. `synced_at` is when that was the newest.
 
     `reached` is the piece of the mailbox of which every message is there; None while there is none yet.
+    `stale_since` is set where changes of messages that came since then may have been missed.
     `quota` is the name of the limits that were found to be in force.
     """
 
     history_id: str
     synced_at: datetime
     reached: Reach | None = None
+    stale_since: datetime | None = None
     quota: str | None = None
 
     def moved_to(self, history_id: str, *, now: datetime) -> "GmailCursor":
@@ -56,6 +58,7 @@ class GmailCursor:
             "history_id": self.history_id,
             "synced_at": self.synced_at.isoformat(),
             "reached": reached,
+            "stale_since": self.stale_since and self.stale_since.isoformat(),
             "quota": quota,
         }
 
@@ -73,6 +76,7 @@ def read_cursor(cursor: Cursor | None) -> GmailCursor | None:
             history_id=_text(cursor, "history_id"),
             synced_at=_moment(_text(cursor, "synced_at")),
             reached=_reach(cursor.get("reached")),
+            stale_since=None if cursor.get("stale_since") is None else _moment(_text(cursor, "stale_since")),
             quota=cursor.get("quota"),
         )
     except (KeyError, TypeError, ValueError):

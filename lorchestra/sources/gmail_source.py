@@ -19,7 +19,7 @@ from lorchestra.sources.base import Item, SourceContext
 from lorchestra.sources.gmail_api import GmailApi, HistoryExpiredError
 from lorchestra.sources.gmail_changes import Change, changes_of
 from lorchestra.sources.gmail_cursor import GmailCursor, Reach, read_cursor
-from lorchestra.sources.gmail_listing import GmailListing
+from lorchestra.sources.gmail_listing import GmailListing, belongs_to
 from lorchestra.sources.gmail_messages import GmailMessages, ids_in
 from lorchestra.sources.gmail_options import GmailOptions
 from lorchestra.sources.gmail_plan import GmailPlan
@@ -139,10 +139,12 @@ class GmailSource:
             try:
                 history = box.api.history(state.history_id)
             except HistoryExpiredError:
-                state = yield from self._after_expiry(box, state, now)
+                state = yield from self._made_up_for(box, state, now)
             else:
                 yield from self._changed(box, changes_of(history.records), state)
                 state = state.moved_to(history.history_id, now=now)
+                if state.stale_since is not None:
+                    state = yield from self._made_up_for(box, state, now)
         wanted = self._reach(box)
         if state.reached is not None and state.reached.covers(wanted):
             return state
@@ -162,12 +164,16 @@ class GmailSource:
         box.plan.add(len(to_fetch))
         box.plan.tell(len(to_fetch))
         is_selected = self._selects(box, set(to_fetch) - known, state)
+        reach = self._reach(box).window
+
+        def is_new(message: dict[str, Any]) -> bool:
+            # An old message that was only moved about is none that the job was to fetch.
+            return is_selected(message) and (changes[message["id"]].added or belongs_to(reach, message))
+
         waiting, ahead = set(to_fetch), iter(changes.items())
         upto = next(ahead, None)
         for result in box.messages.results(to_fetch):
-            yield from box.messages.item(
-                result, lambda message: message["id"] in known or is_selected(message)
-            )
+            yield from box.messages.item(result, lambda message: message["id"] in known or is_new(message))
             waiting.discard(result.id)
             self._fetched.add(result.id)
             done = None
@@ -186,18 +192,19 @@ class GmailSource:
             recent.update(box.listing.ids(Window(since=since), history_id=state.history_id)[0])
         return lambda message: box.listing.has(message, searched_since=since, recent=recent)
 
-    def _after_expiry(
+    def _made_up_for(
         self, box: Mailbox, state: GmailCursor, now: datetime
     ) -> Generator[Item, None, GmailCursor]:
-        """Fetch anew what came since a week before the last sync; a listing finds what else is missing."""
+        """Fetch anew what came since a week before changes were missed; the rest is for a listing to find."""
         new = GmailCursor(history_id=box.api.history_id(), synced_at=now)
-        self._expired_since = state.synced_at - _EXPIRY_OVERLAP
+        self._expired_since = (state.stale_since or state.synced_at) - _EXPIRY_OVERLAP
         reach = self._reach(box).since
         window = Window(since=max(self._expired_since, reach) if reach else self._expired_since)
         ids, _ = box.listing.ids(window, history_id=new.history_id)
-        box.plan.add(len(ids))
-        box.plan.tell(len(ids))
-        yield from box.messages.items(ids, window)
+        to_fetch = [one for one in ids if one not in self._fetched]
+        box.plan.add(len(to_fetch))
+        box.plan.tell(len(to_fetch))
+        yield from box.messages.items(to_fetch, window)
         self._fetched.update(ids)
         return new
 
@@ -211,33 +218,68 @@ class GmailSource:
         self, box: Mailbox, window: Window, state: GmailCursor | None
     ) -> Generator[Item, None, GmailCursor]:
         now = datetime.now(UTC)
-        changes: Mapping[str, Change] = {}
         if state is None:
-            moved = GmailCursor(history_id=box.api.history_id(), synced_at=now)
+            state = GmailCursor(history_id=box.api.history_id(), synced_at=now)
             # The rows are as of here, though they are not all there are.
-            yield self._checkpoint(box, moved)
-        else:
-            try:
-                history = box.api.history(state.history_id)
-                changes = changes_of(history.records)
-                moved = state.moved_to(history.history_id, now=now)
-            except HistoryExpiredError:
-                self._expired_since = window.since or state.synced_at
-                moved = replace(state, history_id=box.api.history_id())
-        missing = self._missing(box, window, moved.history_id)
-        anew = {one for one, change in changes.items() if change.relabelled}
-        yield from self._fill(box, missing, window, anew=missing.known if self._expired_since else anew)
-        if state is None:
-            return moved
-        gone = self._context.stored.known([one for one, change in changes.items() if change.deleted])
-        marked = 0
-        for record in box.messages.tombstones(sorted(gone), window):
-            marked += 1
-            yield record
-        left = {one for one, change in changes.items() if not change.deleted}.difference(missing.ids)
-        # Changes outside the window are left to a run without one, and with them the cursor.
-        is_done = missing.is_whole and not left and marked == len(gone) and self._expired_since is None
-        return moved if is_done else state
+            yield self._checkpoint(box, state)
+            missing = self._missing(box, window, state.history_id)
+            yield from self._fill(box, missing, window, anew=set())
+            return state
+        try:
+            history = box.api.history(state.history_id)
+        except HistoryExpiredError:
+            self._expired_since = window.since or state.synced_at
+            missed = state.moved_to(box.api.history_id(), now=now)
+            missing = self._missing(box, window, missed.history_id)
+            yield from self._fill(box, missing, window, anew=missing.known)
+            # What changed outside the window is left to a run without one.
+            return replace(missed, reached=None, stale_since=state.stale_since or state.synced_at)
+        missing = self._missing(box, window, history.history_id)
+        changes = changes_of(history.records)
+        relabelled = {one for one, change in changes.items() if change.relabelled}
+        yield from self._fill(box, missing, window, anew=relabelled)
+        outside = yield from self._unlisted(box, changes, missing, window, state)
+        if outside or not missing.is_whole:
+            # The history is needed once more, for what lies outside the window.
+            return state
+        return state.moved_to(history.history_id, now=now)
+
+    def _unlisted(
+        self,
+        box: Mailbox,
+        changes: Mapping[str, Change],
+        missing: _Missing,
+        window: Window,
+        state: GmailCursor,
+    ) -> Generator[Item, None, bool]:
+        """Changes of messages that no listing of the window shows; whether some lie outside the window."""
+        listed = set(missing.ids)
+        unlisted = {one: change for one, change in changes.items() if one not in listed}
+        known = self._context.stored.known(list(unlisted))
+        inside = {
+            message["id"]
+            for message in self._context.stored.payloads(sorted(known))
+            if belongs_to(window, message)
+        }
+        yield from box.messages.tombstones(sorted(one for one in inside if unlisted[one].deleted), window)
+        new = {one for one, change in unlisted.items() if not change.deleted} - known
+        outside = bool(known - inside)
+        if state.reached is None:
+            # A listing of the whole mailbox is still to come, and shows them.
+            new = set()
+        if window.until is not None and new:
+            # Most likely they came after the window; they are not fetched to find out.
+            outside, new = True, set()
+        anew = {one for one in inside if unlisted[one].relabelled and not unlisted[one].deleted}
+        to_fetch = sorted(new | anew)
+        is_selected = self._selects(box, set(to_fetch) - known, state)
+        box.plan.add(len(to_fetch))
+        for result in box.messages.results(to_fetch):
+            message = result.value
+            # One that is not known and selected would have been listed, if it were of the window.
+            outside |= message is not None and result.id not in known and is_selected(message)
+            yield from box.messages.item(result, lambda message: message["id"] in known)
+        return outside
 
     # With and without
 

@@ -428,3 +428,102 @@ def test_it_is_the_same_in_bigquery(
     assert (window["records_extracted"], len(after)) == (0, 220)
     assert sum(after[one] > before[one] for one in after) == window["known"] > 100
     assert run(project)["records_extracted"] == 0
+
+
+# Windows, run after run
+
+
+def test_windows_alone_keep_up_with_changes(project: Project, service: GmailService) -> None:
+    """Whoever always gives --since gets every change in the window, and fetches each message once for it."""
+    window = ("--since", "2002-10-15")
+    run(project, *window)
+    first, second, third, *_ = [
+        one.id
+        for one in sorted(takeout_messages(), key=lambda one: one.internal_date, reverse=True)
+        if not {"SPAM", "TRASH"} & set(one.label_ids)
+    ]
+    project.configure(job(service))
+    service.modify(first, add=["STARRED"])
+    service.trash(second)
+    service.delete(third)
+    spam = service.insert(made_mail(1, NOON, size=300, attachment=None), internal_date=NOON, labels=["SPAM"])
+    service.reset_log()
+
+    changed = run(project, *window)
+
+    assert (changed["updated"], changed["gone"], changed["inserted"]) == (3, 1, 0)
+    rows = {row["external_id"]: row["payload"] for row in project.objects()}
+    assert "STARRED" in rows[first]["labelIds"]
+    # It is in no listing any more, and follows all the same.
+    assert "TRASH" in rows[second]["labelIds"]
+    assert "_sdc_deleted_at" in rows[third]
+    assert spam not in rows
+    service.reset_log()
+    assert run(project, *window)["records_extracted"] == 0
+    assert not [one for one in service.requests if "/messages/" in one.path]
+
+
+def test_a_window_does_not_hide_from_later_runs_what_lies_outside(
+    project: Project, service: GmailService
+) -> None:
+    run(project)
+    old = min(takeout_messages(), key=lambda one: one.internal_date).id
+    service.modify(old, add=["STARRED"])
+    imported = datetime(2001, 1, 1, tzinfo=UTC)
+    late = service.insert(made_mail(1, imported, size=300, attachment=None), internal_date=imported)
+
+    assert run(project, "--since", "2002-10-15")["records_extracted"] == 0
+
+    assert (run(project)["inserted"], run(project)["records_extracted"]) == (1, 0)
+    rows = {row["external_id"]: row["payload"] for row in project.objects()}
+    assert "STARRED" in rows[old]["labelIds"]
+    assert late in rows
+
+
+def test_windows_get_over_an_expired_history_and_leave_the_rest_to_a_whole_run(
+    project: Project, service: GmailService
+) -> None:
+    window = ("--since", "2002-10-15")
+    run(project)
+    inside, outside = (
+        max(takeout_messages(), key=lambda one: one.internal_date).id,
+        service.insert(
+            made_mail(1, NOON - timedelta(days=9000), size=300, attachment=None),
+            internal_date=NOON - timedelta(days=9000),
+        ),
+    )
+    service.modify(inside, add=["STARRED"])
+    service.expire_history()
+
+    assert run(project, *window)["updated"] == 1
+    assert ended(project)["history_expired"] is True
+    # The next window has a history again; a run without one finds what was left.
+    assert run(project, *window)["records_extracted"] == 0
+    assert ended(project)["cursor"]["stale_since"] is not None
+    assert run(project)["inserted"] == 1
+    assert outside in ids(project)
+    assert ended(project)["cursor"]["stale_since"] is None
+    assert run(project)["records_extracted"] == 0
+
+
+def test_old_mail_that_is_moved_about_is_not_fetched_into_a_short_backfill(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    messages = list(
+        made_messages(20, first_date=now - timedelta(days=200), step=timedelta(days=10), size=300)
+    )
+    with gmail_service(messages) as service:
+        project = Project(folder=tmp_path, variables=service.variables(SOURCE_SYSTEM))
+        project.configure(job(service, 'backfill = "90d"'))
+        stored = run(project)["inserted"]
+        assert 7 <= stored <= 10
+        service.modify(messages[0].id, add=["STARRED"])
+        new = service.insert(
+            made_mail(99, now - timedelta(days=500), size=300, attachment=None),
+            internal_date=now - timedelta(days=500),
+        )
+        run(project)
+        # What arrives is new, whatever its date.
+        assert set(ids(project)) == {new, *(message.id for message in messages[-stored:])}
+        project.configure(job(service))
+        assert run(project)["inserted"] == 20 - stored
+        assert len(ids(project)) == 21

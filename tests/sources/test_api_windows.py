@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from lorchestra.errors import ArgumentError
@@ -37,7 +37,13 @@ def _texts(day: date, length: int, since: str | None, until: str | None) -> tupl
     return f"{day}T{since[:15]}" if since else str(day), f"{last}T{until[:15]}" if until else str(last)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    deadline=None,
+    # Each example is many calls: to look for a smaller one would take minutes.
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     zone=st.sampled_from(ZONES),
     texts=st.builds(_texts, DAYS, st.integers(0, 3), TIMES, TIMES),
