@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lorchestra.cli_auth import auth
-from lorchestra.cli_base import Commands, job_names, opened_store, say, tell, with_settings
+from lorchestra.cli_base import Commands, job_names, opened_store, say, shown_progress, tell, with_settings
 from lorchestra.cli_first import completion, init
 from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_store import copy, doctor, setup
@@ -101,7 +101,7 @@ def _print_outcome(outcome: dict[str, Any], *, as_json: bool) -> None:
 
         print_rows(list(outcome), [outcome], form="json")
     else:
-        from lorchestra.terminal import outcome_line
+        from lorchestra.outcome import outcome_line
 
         click.echo(outcome_line(outcome))
     if outcome["state"] == "failed":
@@ -237,10 +237,8 @@ def _watched(
     function: Callable[["JobContext"], "JobResult | None"], context: "JobContext", marker: "RunMarker | None"
 ) -> "JobResult | None":
     """The job's work, with a progress bar, and a sign of life now and then."""
-    from lorchestra.terminal import progress_bar
-
     beaten = time.monotonic()
-    with progress_bar(context.job_name) as (show, say_above):
+    with shown_progress(context.job_name) as (show, say_above):
 
         def report(progress: "JobProgress") -> None:
             nonlocal beaten

@@ -3,7 +3,8 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lorchestra.errors import LorchestraError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
+    from lorchestra.jobs.context import JobProgress
     from lorchestra.stores import Store
 
 
@@ -108,6 +110,18 @@ def settled_store(settings: "Settings") -> "Store":
     store = opened_store(settings)
     settle(settings.spool.path, store)
     return store
+
+
+@contextmanager
+def shown_progress(label: str) -> "Iterator[tuple[Callable[[JobProgress], None], Callable[[str], None]]]":
+    """Show how far something has come, where that can be seen; and a way to say something meanwhile."""
+    if not sys.stderr.isatty():
+        yield lambda _: None, say
+        return
+    from lorchestra.progress_bar import progress_bar
+
+    with progress_bar(label) as shown:
+        yield shown
 
 
 def job_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lorchestra.cli_base import opened_store, say, settled_store, with_settings
+from lorchestra.cli_base import opened_store, say, settled_store, shown_progress, with_settings
 from lorchestra.errors import ConfigError, LorchestraError, StoreAccessError, UsageError
 
 if TYPE_CHECKING:
@@ -124,12 +124,12 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
 
     from lorchestra.jobs.context import JobProgress
     from lorchestra.store_copy import copy_store, raise_if_incomplete
-    from lorchestra.terminal import print_rows, progress_bar
+    from lorchestra.terminal import print_rows
 
     source = settled_store(settings)
     with _told_of_target(target_url):
         target = opened_store(_settings_of_target(target_url, settings))
-        with target, progress_bar("copy") as (show, _):
+        with target, shown_progress("copy") as (show, _):
             result = copy_store(source, target, report=lambda done: show(JobProgress(records=done)))
     if as_json:
         print_rows(list(asdict(result)), [asdict(result)], form="json")

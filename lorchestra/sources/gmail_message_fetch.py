@@ -6,6 +6,7 @@ from typing import Any
 
 from lorchestra.sources.gmail_api import GmailApi
 from lorchestra.sources.gmail_message import INLINE_LIMIT
+from lorchestra.sources.google_calls import NotFoundError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class MessageFetch:
         """The message resource, and its size in bytes.
 
         An attachment that is taken stands in its part as `data`, without the `attachmentId`, which is another
-        one each time. What is larger than its limit, or finds no room in the object, is named in
+        one each time. What is larger than its limit, finds no room in the object or is not found is named in
         `_lorchestra.left_out`.
 
         Raises:
@@ -35,10 +36,15 @@ class MessageFetch:
             body = part["body"]
             length = 4 * ((body.get("size", 0) + 2) // 3)
             if body.get("size", 0) > self.attachment_bytes_max or length > room:
-                left_out.append({key: part.get(key) for key in ("partId", "filename", "mimeType")})
-                left_out[-1]["size"] = body.get("size", 0)
+                left_out.append(_named(part))
                 continue
-            data, _ = self.api.attachment(message_id, body.pop("attachmentId"))
+            try:
+                data, _ = self.api.attachment(message_id, body["attachmentId"])
+            except NotFoundError:
+                # The message is there, so it is not lost for a part of it that is not.
+                left_out.append(_named(part))
+                continue
+            del body["attachmentId"]
             body["data"] = data
             room -= len(data)
             size += len(data)
@@ -46,6 +52,11 @@ class MessageFetch:
             total = sum(int(one["size"] or 0) for one in left_out)
             message["_lorchestra"] = {"left_out": left_out, "left_out_bytes": total}
         return message, size
+
+
+def _named(part: dict[str, Any]) -> dict[str, Any]:
+    named = {key: part.get(key) for key in ("partId", "filename", "mimeType")}
+    return named | {"size": part["body"].get("size", 0)}
 
 
 def _attached(part: dict[str, Any]) -> Iterator[dict[str, Any]]:

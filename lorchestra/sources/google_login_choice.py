@@ -11,7 +11,6 @@ from lorchestra.sources.base import SourceContext
 from lorchestra.sources.google_files import GOOGLE_TOKEN_URI, read_service_account
 from lorchestra.sources.google_login_options import GoogleLoginOptions, account_names
 from lorchestra.sources.google_refusals import GUIDE, LoginFacts, LoginKind
-from lorchestra.sources.login_store import LoginStore
 
 VARIABLE_NAMES = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
@@ -61,6 +60,9 @@ def choose_login(options: GoogleLoginOptions, context: SourceContext) -> ChosenL
             client_secret=variables["CLIENT_SECRET"],
             refresh_token=variables["REFRESH_TOKEN"],
         )
+    # The keyring takes a while to import, and the other kinds of login need none.
+    from lorchestra.sources.login_store import LoginStore  # noqa: PLC0415
+
     store = LoginStore(context.environment)
     for name in names:
         if found := store.load(name):

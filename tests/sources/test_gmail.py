@@ -109,6 +109,15 @@ def test_an_attachment_is_in_its_part_unless_it_is_too_large(too_large_by: int) 
     assert fetched == (0 if too_large_by else 3)
 
 
+def test_a_message_is_not_lost_for_an_attachment_that_is_not_found() -> None:
+    with gmail_service(made_messages(2, attachment=PDF)) as service:
+        service.fail(Fault(method="GET", path="/attachments/", action=answer(404, {"error": {"code": 404}})))
+        found = records(ServedMailbox(service, 2), attachments=True)
+    assert len(found) == 2
+    left_out = [message["_lorchestra"]["left_out"] for message in found.values() if "_lorchestra" in message]
+    assert [[one["filename"] for one in named] for named in left_out] == [["made.pdf"]]
+
+
 def test_attachments_stay_where_they_are_unless_they_are_asked_for() -> None:
     with gmail_service(made_messages(2, attachment=PDF)) as service:
         found = records(ServedMailbox(service, 2))
