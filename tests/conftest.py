@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lorchestra.stores import Store, open_store
 from tests.emulator.front import ServiceFront, service_front
@@ -12,6 +13,10 @@ from tests.emulator.process import running_emulator
 
 _SETTINGS = {"EVENTS_BQ_DATASET", "EVENT_LOG_TABLE", "RAW_OBJECTS_TABLE", "TRACEPARENT"}
 _SERVICE_SETTINGS = ("BIGQUERY_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT")
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
