@@ -15,6 +15,7 @@ from lorchestra.errors import StoreBusyError, StoreUnavailableError
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
 _BLOCK_SIZE = 16384
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_INTERRUPTED = "Query interrupted"
 _LOCKED = "Could not set lock on file"
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
 _REASONS = (
@@ -85,8 +86,9 @@ class DuckDBFile:
     def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._connect(read_only=read_only)
         try:
-            connection.execute("SET TimeZone = 'UTC'")
-            yield connection
+            with _signals_as_they_are():
+                connection.execute("SET TimeZone = 'UTC'")
+                yield connection
         finally:
             connection.close()
 
@@ -122,6 +124,17 @@ class DuckDBFile:
             place=str(self.path),
             next_step="Check that its folder exists and is writable, and that it is a DuckDB file.",
         )
+
+
+@contextmanager
+def _signals_as_they_are() -> Iterator[None]:
+    """A signal that arrives during a query comes out of the engine as a RuntimeError of its own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        raise KeyboardInterrupt from error
 
 
 def cause(error: Exception) -> str:

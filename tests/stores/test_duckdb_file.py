@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -485,3 +486,18 @@ def test_an_object_larger_than_the_usual_memory_is_merged(duckdb_store: Store) -
             bq_client=duckdb_store,
         )
         assert (result.inserted, result.unchanged) == expected
+
+
+def test_ctrl_c_during_a_query_is_ctrl_c(duckdb_store: Store) -> None:
+    """The engine makes an error of its own of a signal; whoever waits for the query gets the signal's."""
+    duckdb_store.create_tables()
+    long = (
+        "SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS a, "
+        "UNNEST(GENERATE_ARRAY(1, 1000000)) AS b WHERE a * b = 7"
+    )
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        duckdb_store.query(long)
+    timer.join()
+    assert duckdb_store.query("SELECT 1 AS one").to_pylist() == [{"one": 1}]
