@@ -11,7 +11,6 @@ from lorchestra.errors import SourceError, SourcePermanentError, SourceUnavailab
 from lorchestra.sources.google_calls import FailedCallError, GoogleCalls, NotFoundError
 
 ENDPOINT = "https://gmail.googleapis.com"
-SCOPE = "https://www.googleapis.com/auth/gmail.readonly"
 PAGE_SIZE = 500
 
 _USER = "gmail/v1/users/me"

@@ -168,7 +168,7 @@ def _fill(leaves: list[_Leaf]) -> list[dict[str, Any]]:
     for leaf in sorted(leaves, key=lambda leaf: not leaf.is_text_body):
         length = 4 * ((len(leaf.data) + 2) // 3)
         if length > room:
-            left_out.append(_left_out(leaf.part))
+            left_out.append(named_part(leaf.part))
             continue
         room -= length
         leaf.part["body"]["data"] = _base64(leaf.data)
@@ -178,12 +178,13 @@ def _fill(leaves: list[_Leaf]) -> list[dict[str, Any]]:
 
 def _body_left_out(content: _Content, stored: StoredMessage) -> dict[str, Any]:
     content.payload["body"] = {"size": stored.size}
-    return _left_out(content.payload)
+    return named_part(content.payload)
 
 
-def _left_out(part: dict[str, Any]) -> dict[str, Any]:
-    named = {key: part[key] for key in ("partId", "filename", "mimeType")}
-    return named | {"size": part["body"]["size"]}
+def named_part(part: dict[str, Any]) -> dict[str, Any]:
+    """A part as `_lorchestra.left_out` names it."""
+    named = {key: part.get(key) for key in ("partId", "filename", "mimeType")}
+    return named | {"size": part["body"].get("size", 0)}
 
 
 def _snippet(leaves: list[_Leaf]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorchestra.sources.gmail_api import GmailApi
-from lorchestra.sources.gmail_message import INLINE_LIMIT
+from lorchestra.sources.gmail_message import INLINE_LIMIT, named_part
 from lorchestra.sources.google_calls import NotFoundError
 
 
@@ -36,13 +36,13 @@ class MessageFetch:
             body = part["body"]
             length = 4 * ((body.get("size", 0) + 2) // 3)
             if body.get("size", 0) > self.attachment_bytes_max or length > room:
-                left_out.append(_named(part))
+                left_out.append(named_part(part))
                 continue
             try:
                 data, _ = self.api.attachment(message_id, body["attachmentId"])
             except NotFoundError:
                 # The message is there, so it is not lost for a part of it that is not.
-                left_out.append(_named(part))
+                left_out.append(named_part(part))
                 continue
             del body["attachmentId"]
             body["data"] = data
@@ -52,11 +52,6 @@ class MessageFetch:
             total = sum(int(one["size"] or 0) for one in left_out)
             message["_lorchestra"] = {"left_out": left_out, "left_out_bytes": total}
         return message, size
-
-
-def _named(part: dict[str, Any]) -> dict[str, Any]:
-    named = {key: part.get(key) for key in ("partId", "filename", "mimeType")}
-    return named | {"size": part["body"].get("size", 0)}
 
 
 def _attached(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
