@@ -138,6 +138,7 @@ def _run_job_impl(
     from lorchestra.jobs.registry import find_job, job_function
     from lorchestra.run_lock import Run, job_lock
     from lorchestra.runs import RunLog, close_dead_run, new_run, new_run_without_store, settle
+    from lorchestra.steps import Step, reached
     from lorchestra.timespan import window
 
     job = find_job(job_name, settings)
@@ -180,6 +181,7 @@ def _run_job_impl(
             run = new_run(run, context.store)
             log = RunLog(run, store=context.store, spool=context.spool)
             marker.write(run)
+            reached(Step.STARTING)
             log.started(parameters)
         except StoreError as error:
             marker.remove_of(run)
@@ -204,10 +206,13 @@ def _finished(
     from lorchestra.jobs.failure import error_code, explained
     from lorchestra.jobs.registry import can_retry
     from lorchestra.rejects import rejects_path
+    from lorchestra.steps import Step, reached
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
     try:
+        reached(Step.STARTED)
         result = _watched(function, context, marker)
+        reached(Step.ENDING)
         ignore_signals()
         delivered = log.completed()
     except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event

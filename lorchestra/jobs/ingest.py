@@ -22,6 +22,7 @@ from lorchestra.rejects import RejectFile, note_resolved
 from lorchestra.sources.base import Accounts, Item, Refetches, Source, SourceType
 from lorchestra.spool import JobSpool, SegmentWriter, read_header, read_segment
 from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
+from lorchestra.steps import Step, reached
 from lorchestra.stores.base import TouchesObjects
 
 #: A larger object is rejected: no store takes it in one row, and memory must stay bounded.
@@ -134,7 +135,7 @@ class _Ingestion:
                 self._report()
         finally:
             # Whatever happened, what was extracted is kept for the next run.
-            writer.close()
+            self._close(writer)
             if isinstance(items, Generator):
                 items.close()
         self._merge_segments()
@@ -164,10 +165,15 @@ class _Ingestion:
         entry = self._entry(item)
         if entry is not None:
             writer.append(*entry)
+            reached(Step.EXTRACTED)
         if writer.full:
-            writer.close()
+            self._close(writer)
             self._merge_segments()
             self._reached_checkpoint()
+
+    def _close(self, writer: SegmentWriter) -> None:
+        if writer.close() is not None:
+            reached(Step.SEGMENT_WRITTEN)
 
     def _reached_checkpoint(self) -> None:
         """All that the source yielded before its newest checkpoint is merged."""
@@ -211,6 +217,7 @@ class _Ingestion:
             header = read_header(segment)
             if header is not None:
                 result = self._merge(segment, header)
+                reached(Step.SEGMENT_MERGED)
                 for name in ("inserted", "updated", "unchanged", "duplicates", "batches", "bytes"):
                     self.counts[name] += getattr(result, name)
                 self.usage.update(result.usage)
@@ -246,6 +253,7 @@ class _Ingestion:
 
     def log_completed(self, cursor: Cursor | None) -> JobResult:
         telemetry = self._telemetry()
+        reached(Step.INGESTION_ENDING)
         self.context.log_event(
             event_type="ingestion.completed",
             source_system=self.source_system,

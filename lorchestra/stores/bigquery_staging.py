@@ -13,6 +13,7 @@ from google.cloud import bigquery
 
 from lorchestra.errors import StoreError
 from lorchestra.model import TableNames
+from lorchestra.steps import Step, reached
 from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection, Repetitions
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS
 from lorchestra.stores.bigquery_jobs import NO_RETRY, get_job, job_id, labels, run_job
@@ -117,6 +118,7 @@ class Staging:
 
         run_job(self._connection, self._job_id("load"), start, get=self._get)
         self._counted["load_jobs"] += 1
+        reached(Step.BATCH_STAGED)
 
     def query(self, name: str, parameters: Sequence[Any]) -> list[Mapping[str, Any]]:
         """The rows of a SELECT of ours over what is staged."""
@@ -136,13 +138,13 @@ class Staging:
             job_retry=None,
         )
         self._counted["bytes_estimated"] += plan.total_bytes_processed or 0
-        job = self._run(name, parameters)
+        job = self._run(name, parameters, begun=Step.BATCH_MERGING)
         self._counted["dml_statements"] += 1
         return int(job.num_dml_affected_rows or 0)
 
-    def _run(self, name: str, parameters: Sequence[Any]) -> bigquery.QueryJob:
+    def _run(self, name: str, parameters: Sequence[Any], *, begun: Step | None = None) -> bigquery.QueryJob:
         def start(identity: str, _: Repetitions) -> bigquery.QueryJob:
-            return self._connection.client.query(
+            begun_job = self._connection.client.query(
                 self._sql(name),
                 job_config=self._config(parameters),
                 job_id=identity,
@@ -150,6 +152,9 @@ class Staging:
                 timeout=CALL_SECONDS,
                 job_retry=None,
             )
+            if begun is not None:
+                reached(begun)
+            return begun_job
 
         job: bigquery.QueryJob = run_job(self._connection, self._job_id(name), start, get=self._get)
         self._counted["query_jobs"] += 1

@@ -28,6 +28,7 @@ from lorchestra.errors import (
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
 from lorchestra.setup.differences import described, differences
+from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
 from lorchestra.stores.duckdb_query import failed_query, select
@@ -132,6 +133,7 @@ class DuckDBStore:
                 connection.execute(self._named(_sql(name)), values)
 
             connection.register("staged", staged)
+            reached(Step.BATCH_STAGED)
             run("match_batch", **bounds)
             [(inserted, updated, unchanged)] = connection.execute(_sql("count_matched")).fetchall()
             counts = MergeCounts(inserted=inserted, updated=updated, unchanged=unchanged)
@@ -150,6 +152,7 @@ class DuckDBStore:
                 run("delete_hashes", **bounds)
                 run("insert_hashes")
             connection.execute("DROP TABLE matched")
+            reached(Step.BATCH_MERGING)
             return counts
 
         size = sum(map(len, batch.payloads))
