@@ -1,7 +1,7 @@
 """The outbox: events that could not be written to the store wait here, on this host, for the next command."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,8 +15,19 @@ from lorchestra.stores.base import Store
 _LOCK_SECONDS = 10.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingEvent:
+    """An event, and the address of the store that it waits for."""
+
+    store: str
+    event: Event
+
+
 class Outbox:
-    """`outbox.jsonl` in the spool. Events keep their event_id, so delivering one twice adds it once."""
+    """`outbox.jsonl` in the spool: `{"store", "event"}` a line, in the order in which they were put.
+
+    Events keep their event_id, so delivering one twice adds it once, and wait for the store that they are of.
+    """
 
     def __init__(self, spool: Path) -> None:
         self.path = spool / "outbox.jsonl"
@@ -25,23 +36,23 @@ class Outbox:
         """Whether anything waits."""
         return self.path.exists() and self.path.stat().st_size > 0
 
-    def run_ids(self) -> set[str]:
-        """The runs that events wait of.
+    def waiting(self) -> list["WaitingEvent"]:
+        """The events that wait, whatever their store, oldest first.
 
         Raises:
             SpoolError: the outbox cannot be read.
         """
         with spool_errors(self.path.parent):
             lines = self._lines()
-        return {event.correlation_id for event in map(_event, lines) if event is not None}
+        return [one for one in map(_waiting, lines) if one is not None]
 
-    def put(self, event: Event) -> None:
-        """Keep one event; when the call returns, it has reached the disk.
+    def put(self, event: Event, *, store: str) -> None:
+        """Keep one event for the store of this address; when the call returns, it has reached the disk.
 
         Raises:
             SpoolError: not even this file can be written.
         """
-        line = orjson.dumps(asdict(event)) + b"\n"
+        line = orjson.dumps({"store": store, "event": asdict(event)}) + b"\n"
         with spool_errors(self.path.parent):
             make_private_folder(self.path.parent)
             with self._lock(), open_private(self.path, "ab") as file:
@@ -53,7 +64,7 @@ class Outbox:
                 os.fsync(file.fileno())
 
     def deliver(self, store: Store) -> int:
-        """Append what waits to the store, and say how many events that were.
+        """Append what waits for this store to it, and say how many events that were.
 
         Raises:
             StoreError: the store cannot be reached; everything stays in the outbox.
@@ -65,10 +76,15 @@ class Outbox:
         # the same events; the store takes each once.
         with spool_errors(self.path.parent), self._lock():
             lines = self._lines()
-        events = [event for event in map(_event, lines) if event is not None]
-        store.append_events(events)
-        with spool_errors(self.path.parent), self._lock():
-            self._keep_all_but(set(lines))
+        read = [(line, _waiting(line)) for line in lines]
+        events = [one.event for _, one in read if one is not None and one.store == store.address]
+        if events:
+            store.append_events(events)
+        # Torn lines go as well: what they said was never kept.
+        done = {line for line, one in read if one is None or one.store == store.address}
+        if done:
+            with spool_errors(self.path.parent), self._lock():
+                self._keep_all_but(done)
         return len(events)
 
     def _lines(self) -> list[bytes]:
@@ -98,12 +114,18 @@ def _ends_a_line(path: Path) -> bool:
         return file.read(1) in (b"\n", b"")
 
 
-def _event(line: bytes) -> Event | None:
+def _waiting(line: bytes) -> WaitingEvent | None:
     """The event in a line; None where the line was torn while it was written: what it said was never kept."""
     try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        content = orjson.loads(line)
+        row = content["event"]
+        event = Event(
+            **{
+                **row,
+                "created_at": datetime.fromisoformat(row["created_at"]),
+                "status": EventStatus(row["status"]),
+            }
+        )
+    except (ValueError, TypeError, LookupError):
         return None
-    row["created_at"] = datetime.fromisoformat(row["created_at"])
-    row["status"] = EventStatus(row["status"])
-    return Event(**row)
+    return WaitingEvent(store=content["store"], event=event)

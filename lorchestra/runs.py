@@ -40,7 +40,7 @@ class RunLog:
     def __init__(self, run: Run, *, store: Store, spool: Path) -> None:
         self.run = run
         self._store = store
-        self._outbox = Outbox(spool)
+        self._spool = spool
         self._started = time.monotonic()
         self.seconds = 0.0
 
@@ -55,8 +55,8 @@ class RunLog:
     def never_started(self, parameters: Mapping[str, Any], error: StoreError) -> None:
         """The store could not take `job.started`: the whole account of the run waits in the outbox."""
         self.seconds = self._elapsed()
-        self._outbox.put(self._event("job.started", self._start(parameters)))
-        self._outbox.put(self._failure(error))
+        self._keep(self._event("job.started", self._start(parameters)))
+        self._keep(self._failure(error))
 
     def completed(self) -> bool:
         """Log `job.completed`; False when it had to go to the outbox."""
@@ -73,9 +73,12 @@ class RunLog:
         try:
             self._store.append_events([event])
         except StoreError:
-            self._outbox.put(event)
+            self._keep(event)
             return False
         return True
+
+    def _keep(self, event: Event) -> None:
+        Outbox(self._spool).put(event, store=self._store.address)
 
     def _failure(self, error: BaseException) -> Event:
         payload = {
@@ -131,7 +134,7 @@ def new_run_without_store(run: Run, spool: Path) -> Run:
 
     The caller holds the job's lock; runs that waited for a store before are in the outbox.
     """
-    waiting = Outbox(spool).run_ids()
+    waiting = {one.event.correlation_id for one in Outbox(spool).waiting()}
     _wait_for_the_next_second()
     while (now := _at_this_second(run)).run_id in waiting:
         _wait_for_the_next_second()

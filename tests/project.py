@@ -153,7 +153,7 @@ class Project:
         """The events in the outbox."""
         if not self.outbox.exists():
             return []
-        return [json.loads(line) for line in self.outbox.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line)["event"] for line in self.outbox.read_text(encoding="utf-8").splitlines()]
 
     def install(
         self, package: str, code: str, *, jobs: Sequence[str] = (), sources: Mapping[str, str] | None = None

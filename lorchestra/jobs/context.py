@@ -130,7 +130,7 @@ class JobContext:
         except StoreError:
             if status != "failed":
                 raise
-            Outbox(self.spool).put(event)
+            Outbox(self.spool).put(event, store=self.store.address)
         return event.event_id
 
     def upsert_objects(

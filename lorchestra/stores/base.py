@@ -25,6 +25,8 @@ class Store(Protocol):
     """
 
     tables: TableNames
+    #: Which tables these are, without credentials: equal for two stores of the same tables only.
+    address: str
     #: What is a good batch for this store.
     batch_bounds: BatchBounds
 

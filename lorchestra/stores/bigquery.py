@@ -51,6 +51,7 @@ class BigQueryStore:
 
     def __init__(self, connection: Connection, *, tables: TableNames) -> None:
         self.tables = tables
+        self.address = f"bigquery://{connection.project}/{tables.dataset}.{tables.event_log}"
         self.connection = connection
         self._schema = Tables(connection, tables)
 

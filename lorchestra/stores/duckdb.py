@@ -73,6 +73,7 @@ class DuckDBStore:
     def __init__(self, path: Path, *, tables: TableNames, busy_timeout_seconds: float = 30.0) -> None:
         self.path = path
         self.tables = tables
+        self.address = f"duckdb:///{path.absolute()}#{tables.dataset}.{tables.event_log}"
         self._file = DuckDBFile(path, busy_timeout_seconds=busy_timeout_seconds)
         self._known_to_exist = False
 
