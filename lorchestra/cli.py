@@ -22,6 +22,7 @@ from lorchestra.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from lorchestra.config import Settings
     from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+    from lorchestra.rejects import Reject
     from lorchestra.run_lock import RunMarker
     from lorchestra.runs import RunLog
 
@@ -61,28 +62,30 @@ def run(job: str, *, as_json: bool, settings: "Settings", **options: Any) -> Non
 @click.option("--json", "as_json", is_flag=True, help="Print the run as a JSON array of one object.")
 @with_settings
 def retry(run_id: str, *, as_json: bool, show_traceback: bool, settings: "Settings") -> None:
-    """Ask the source again for the records that RUN_ID rejected, and for nothing else.
+    """Try the records again that RUN_ID rejected, and nothing else.
 
-    This is a run of the same job, with an account of its own. What is stored now is noted in the rejects of
-    RUN_ID; what is rejected again stays there for another try.
+    Those that were kept whole are stored as they are, if they can be by now; for the others the source is
+    asked, or read, again. This is a run of the same job, with an account of its own. What is stored now is
+    noted in the rejects of RUN_ID; what is rejected again stays there for another try.
     """
     from lorchestra.history import show_run
-    from lorchestra.jobs.registry import can_retry, find_job
-    from lorchestra.rejects import open_positions
+    from lorchestra.jobs.registry import find_job, retriable
+    from lorchestra.rejects import open_rejects
 
     started = next(
         (one for one in show_run(opened_store(settings), run_id) if one["event_type"] == "job.started"), None
     )
-    positions = open_positions(settings.spool.path, run_id)
-    if started is None or not positions:
+    rejects = open_rejects(settings.spool.path, run_id)
+    if started is None or not rejects:
         raise UsageError(
             f"run {run_id}: has no rejects on this host that are not resolved",
             next_step=f"`lorchestra runs show {run_id}` shows what it did.",
         )
     job = find_job(f"{started['payload']['package_name']}/{started['payload']['job_name']}", settings)
-    if not can_retry(job.settings.source):
+    rejects = retriable(rejects, job.settings.source)
+    if not rejects:
         raise UsageError(
-            f"job {job.name}: its source cannot be asked for single records",
+            f"job {job.name}: its source cannot be asked for single records, and none was kept",
             next_step=f"Correct what the rejects say, then type: lorchestra run {job.name}",
         )
     outcome = _run_job_impl(
@@ -90,7 +93,7 @@ def retry(run_id: str, *, as_json: bool, show_traceback: bool, settings: "Settin
         settings=settings,
         show_traceback=show_traceback,
         retry_of=run_id,
-        retried=positions,
+        retried=rejects,
     )
     _print_outcome(outcome, as_json=as_json)
 
@@ -119,7 +122,7 @@ def _run_job_impl(
     trace_id: str | None = None,
     show_traceback: bool = False,
     retry_of: str | None = None,
-    retried: Sequence[str] = (),
+    retried: "Sequence[Reject]" = (),
 ) -> dict[str, Any]:
     """Run a job: `job.started` before anything else, then `job.completed` or `job.failed`, whatever happens.
 
@@ -204,8 +207,8 @@ def _finished(
     from lorchestra.interruption import ignore_signals
     from lorchestra.jobs.context import JobResult
     from lorchestra.jobs.failure import error_code, explained
-    from lorchestra.jobs.registry import can_retry
-    from lorchestra.rejects import rejects_path
+    from lorchestra.jobs.registry import retriable
+    from lorchestra.rejects import open_rejects, rejects_path
     from lorchestra.steps import Step, reached
 
     outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
@@ -231,8 +234,8 @@ def _finished(
     outcome["duration_seconds"] = log.seconds
     if outcome.get("rejected"):
         say(f"Rejected records, with reason and place: {rejects_path(context.spool, context.run_id)}")
-        if can_retry(context.source):
-            say(f"`lorchestra retry {context.run_id}` asks for them again.")
+        if retriable(open_rejects(context.spool, context.run_id), context.source):
+            say(f"`lorchestra retry {context.run_id}` tries them again.")
     if not delivered:
         say("The store could not be written; the end of this run waits in the outbox for the next command.")
     return outcome

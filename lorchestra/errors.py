@@ -170,6 +170,12 @@ class StoreQuotaError(StoreError):
     retryable = True
 
 
+class ObjectRefusedError(StoreError):
+    """The store does not take one object as it is; others it takes."""
+
+    code = "store.object_refused"
+
+
 class QueryError(StoreError):
     """The store refused a query's text or parameters."""
 
@@ -201,3 +207,9 @@ class RunInterruptedError(RunError):
 
     code = "run.interrupted"
     retryable = True
+
+
+class MissingObjectsError(RunError):
+    """A check found something missing."""
+
+    code = "verify.missing"

@@ -4,7 +4,7 @@ Nothing here reads, writes or knows a vendor.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -46,7 +46,7 @@ class StagedBatch:
     """Objects of one source and type on their way into `raw_objects`, columns in step.
 
     Keys are unique within a batch: duplicates are resolved (the last wins) before any store sees them.
-    `index` counts the batches of a run, from 0.
+    `index` counts the batches of a run, from 0; `part` tells apart the parts of one that had to be split.
     Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects; their hashes
     are BLAKE2b of 16 bytes.
     """
@@ -61,18 +61,33 @@ class StagedBatch:
     external_ids: Sequence[str | None]
     payloads: Sequence[bytes]
     payload_hashes: Sequence[bytes]
+    part: str = ""
+
+    def halves(self) -> "tuple[StagedBatch, StagedBatch]":
+        """The batch in two, each with a part of its own."""
+        middle = len(self.idem_keys) // 2
+        return self._slice(0, middle, "a"), self._slice(middle, len(self.idem_keys), "b")
+
+    def _slice(self, begin: int, end: int, mark: str) -> "StagedBatch":
+        columns = {
+            name: getattr(self, name)[begin:end]
+            for name in ("idem_keys", "external_ids", "payloads", "payload_hashes")
+        }
+        return replace(self, part=f"{self.part}{mark}", **columns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeCounts:
-    """What one merge did. The three add up to the rows of the batch.
+    """What one merge did. The four add up to the rows of the batch.
 
-    `usage` is what it took, where the store counts that: bytes, jobs, statements, calls.
+    `refused` are objects that the store would not take, set aside. `usage` is what it took, where the store
+    counts that: bytes, jobs, statements, calls.
     """
 
     inserted: int
     updated: int
     unchanged: int
+    refused: int = 0
     usage: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
@@ -80,8 +95,9 @@ class MergeCounts:
 class UpsertResult:
     """What `upsert_objects` did.
 
-    `records == inserted + updated + unchanged + duplicates`; `duplicates` are records that a later record
-    with the same key in the same batch replaced. `bytes` are those of the serialised objects. `usage` adds up
+    `records == inserted + updated + unchanged + duplicates + refused`; `duplicates` are records that a later
+    record with the same key in the same batch replaced. `refused` are objects that the store would not take
+    and a run set aside. `bytes` are those of the serialised objects. `usage` adds up
     what the merges took, where the store counts that.
     """
 
@@ -93,6 +109,7 @@ class UpsertResult:
     batches: int
     bytes: int
     seen_at: datetime
+    refused: int = 0
     usage: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,39 @@ def rejects_path(root: Path, run_id: str) -> Path:
     return root / "rejects" / f"{run_id}.jsonl"
 
 
-def open_positions(root: Path, run_id: str) -> list[str]:
-    """Where the rejected records of a run stood at their source, those that are resolved left out.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reject:
+    """A rejected record: where it stood at its source, and what it was, where that could be kept whole."""
+
+    position: str
+    record: dict[str, Any] | None = field(default=None, repr=False)
+    resolved: bool = False
+
+
+def rejects_of(root: Path, run_id: str) -> list[Reject]:
+    """The rejected records of a run, one for each position.
 
     Raises:
         SpoolError: the file cannot be read.
     """
-    return list(dict.fromkeys(line["position"] for line in _lines(root, run_id) if "resolved_by" not in line))
+    found: dict[str, Reject] = {}
+    for line in _lines(root, run_id):
+        record = line.get("record")
+        found[line["position"]] = Reject(
+            position=line["position"],
+            record=record if isinstance(record, dict) else None,
+            resolved="resolved_by" in line,
+        )
+    return list(found.values())
+
+
+def open_rejects(root: Path, run_id: str) -> list[Reject]:
+    """Those that no run has stored since.
+
+    Raises:
+        SpoolError: the file cannot be read.
+    """
+    return [one for one in rejects_of(root, run_id) if not one.resolved]
 
 
 def note_resolved(root: Path, run_id: str, positions: Collection[str], *, by: str) -> None:
@@ -55,7 +82,7 @@ def _lines(root: Path, run_id: str) -> list[dict[str, Any]]:
 def _line(text: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) and isinstance(line.get("position"), str) else None
 
@@ -68,21 +95,23 @@ class RejectFile:
         self.reasons: dict[str, int] = {}
         self.positions: set[str] = set()
 
-    def add(self, *, reason: str, position: str, record: Any = None) -> None:
-        """Keep one record.
+    def add(self, *, reason: str, position: str, record: Any = None, payload: bytes | None = None) -> None:
+        """Keep one record, as a value or as JSON text.
+
+        Only a record that JSON gives back as it was stands under `record`, from where it can be tried again;
+        of any other, `excerpt` shows what can be shown.
 
         Raises:
             SpoolError: it cannot be written; a reject is never dropped in silence.
         """
         entry = {"reason": reason, "position": position}
-        try:
-            line = json.dumps({**entry, "record": record}, default=_unrepresentable, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            line = json.dumps({**entry, "record": _unrepresentable(record)})
+        line = _bytes(json.dumps(entry)) if payload is None else _with_payload(entry, payload)
+        if record is not None:
+            line = _bytes(_with_record(entry, record))
         with spool_errors(self.path.parent):
             make_private_folder(self.path.parent)
             with open_private(self.path, "ab") as file:
-                file.write(_bytes(line))
+                file.write(line)
         self.positions.add(position)
         # Counts by reason go into an event, which is small, whatever a source calls its reasons.
         name = redact_text(reason)[:_REASON_LENGTH]
@@ -97,6 +126,23 @@ def _encoded(line: dict[str, Any]) -> bytes:
 
 def _bytes(line: str) -> bytes:
     return line.encode(errors="backslashreplace") + b"\n"
+
+
+def _with_payload(entry: dict[str, str], payload: bytes) -> bytes:
+    return json.dumps(entry)[:-1].encode() + b',"record":' + payload + b"}\n"
+
+
+def _with_record(entry: dict[str, str], record: Any) -> str:
+    try:
+        line = json.dumps({**entry, "record": record}, allow_nan=False)
+        if json.loads(line)["record"] == record:
+            return line
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        return json.dumps({**entry, "excerpt": record}, default=_unrepresentable, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps({**entry, "excerpt": _unrepresentable(record)})
 
 
 def _unrepresentable(value: object) -> str:

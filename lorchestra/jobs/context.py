@@ -9,6 +9,7 @@ from typing import Any
 from lorchestra.errors import StoreError
 from lorchestra.model import IdemKeyFn, UpsertResult, Window
 from lorchestra.outbox import Outbox
+from lorchestra.rejects import Reject
 from lorchestra.stack_clients.event_client.events import make_event
 from lorchestra.stack_clients.event_client.objects import (
     DEFAULT_BATCH_SIZE,
@@ -59,7 +60,7 @@ class JobContext:
 
     `options` are the keys of the job's table in `lorchestra.toml`; relative paths in them start from `base`.
     `seen_at` is the run's one timestamp for `last_seen`. `environment` is that of the process over `.env`.
-    `retry_of` is the run whose rejects shall be read again, and `retried` are their positions.
+    `retry_of` is the run whose rejects shall be tried again, and `retried` are those.
     `report` takes how far the job has come, `say` what a person should know and no event holds, `checkpoint`
     a cursor that holds from now on, so that it outlives the process.
     `log_event` and `upsert_objects` are the event client's, with what belongs to the run filled in.
@@ -74,7 +75,7 @@ class JobContext:
     window: Window = field(default_factory=Window)
     limit: int | None = None
     retry_of: str | None = None
-    retried: Sequence[str] = ()
+    retried: Sequence[Reject] = ()
     trace_id: str | None = None
     source: str | None = None
     source_system: str | None = None

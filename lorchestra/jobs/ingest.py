@@ -6,22 +6,22 @@ the cursor is written when everything is merged.
 """
 
 import time
-from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lorchestra.errors import ConfigError, RecordError, RecordTooLargeError, SpoolError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
+from lorchestra.jobs.merging import SegmentMerger
+from lorchestra.jobs.retry import Retry
 from lorchestra.jobs.stored import last_cursor
-from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen, UpsertResult
+from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen
 from lorchestra.rejects import RejectFile, note_resolved
-from lorchestra.sources.base import Accounts, Item, Refetches, Source, SourceType
-from lorchestra.spool import JobSpool, SegmentWriter, read_header, read_segment
-from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
+from lorchestra.sources.base import Accounts, Item, Source, SourceType
+from lorchestra.spool import JobSpool, SegmentWriter
+from lorchestra.stack_clients.event_client.objects import idem_key, serialised
 from lorchestra.steps import Step, reached
 from lorchestra.stores.base import TouchesObjects
 
@@ -96,8 +96,6 @@ class _Ingestion:
     object_type: str
     resumes: bool
     started: float = field(default_factory=time.monotonic)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
-    usage: Counter[str] = field(default_factory=Counter)
     reported: float = 0.0
     #: Where the next run could go on, with what is merged by now.
     cursor: Cursor | None = None
@@ -106,9 +104,11 @@ class _Ingestion:
     def __post_init__(self) -> None:
         self.spool = JobSpool(self.context.spool, self.context.job_name)
         self.rejects = RejectFile(self.context.spool, self.context.run_id)
+        self.merger = SegmentMerger(context=self.context, spool=self.spool, rejects=self.rejects)
+        self.counts = self.merger.counts
 
     def read_and_merge(self) -> Cursor | None:
-        self._merge_segments(recovered=True)
+        self.merger.merge(recovered=True)
         if self.resumes:
             self.cursor = last_cursor(self.context.store, self.source_system, self.object_type)
         writer = self.spool.writer(
@@ -138,7 +138,7 @@ class _Ingestion:
             self._close(writer)
             if isinstance(items, Generator):
                 items.close()
-        self._merge_segments()
+        self.merger.merge()
         self._reached_checkpoint()
         self._report(always=True)
         if self.context.retry_of is not None:
@@ -150,13 +150,11 @@ class _Ingestion:
     def _items(self) -> Iterator[Item]:
         if self.context.retry_of is None:
             return self.source.records(self.context.window, self.cursor)
-        if not isinstance(self.source, Refetches):
-            raise ConfigError(f"jobs.{self.context.job_name}: its source cannot be asked for single records")
-        return self.source.again(self.context.retried)
+        self.retry = Retry(self.context.retried, self.source, resumes=self.resumes)
+        return self.retry.items()
 
     def _note_resolved(self, run_id: str) -> None:
-        """What was not rejected again is stored, or gone at the source."""
-        resolved = set(self.context.retried) - self.rejects.positions
+        resolved = self.retry.answered - self.rejects.positions
         self.counts["resolved"] = len(resolved)
         note_resolved(self.context.spool, run_id, resolved, by=self.context.run_id)
 
@@ -168,7 +166,7 @@ class _Ingestion:
             reached(Step.EXTRACTED)
         if writer.full:
             self._close(writer)
-            self._merge_segments()
+            self.merger.merge()
             self._reached_checkpoint()
 
     def _close(self, writer: SegmentWriter) -> None:
@@ -187,7 +185,9 @@ class _Ingestion:
         self.counts["known"] += len(external_ids)
         if external_ids and isinstance(self.context.store, TouchesObjects):
             keys = [f"{self.source_system}:{self.object_type}:{one}" for one in external_ids]
-            self.usage.update(
+            for key in keys:
+                self.merger.keys.add(key)
+            self.merger.usage.update(
                 self.context.store.touch(
                     keys, seen_at=self.context.seen_at, correlation_id=self.context.run_id
                 )
@@ -211,29 +211,6 @@ class _Ingestion:
     def _reject(self, reason: str, position: str, record: Any = None) -> None:
         self.rejects.add(reason=reason, position=position, record=record)
         self.counts["rejected"] += 1
-
-    def _merge_segments(self, *, recovered: bool = False) -> None:
-        for segment in self.spool.segments():
-            header = read_header(segment)
-            if header is not None:
-                result = self._merge(segment, header)
-                reached(Step.SEGMENT_MERGED)
-                for name in ("inserted", "updated", "unchanged", "duplicates", "batches", "bytes"):
-                    self.counts[name] += getattr(result, name)
-                self.usage.update(result.usage)
-                if recovered:
-                    self.counts["recovered"] += result.records
-            segment.unlink()
-
-    def _merge(self, segment: Path, header: Mapping[str, str]) -> UpsertResult:
-        return merge_in_batches(
-            read_segment(segment),
-            store=self.context.store,
-            target=self.context.target(
-                source_system=header["source_system"], object_type=header["object_type"]
-            ),
-            first_index=self.counts["batches"],
-        )
 
     def _report(self, *, always: bool = False) -> None:
         now = time.monotonic()
@@ -284,8 +261,10 @@ class _Ingestion:
     def _telemetry(self) -> dict[str, Any]:
         window = self.context.window
         return {
-            **self.counts,
-            **self.usage,
+            **{name: self.counts[name] for name in _COUNTS},
+            "objects": len(self.merger.keys),
+            **{name: self.counts[name] for name in _SHOWN_IF_MET if name in self.counts},
+            **self.merger.usage,
             **(self.source.telemetry() if isinstance(self.source, Accounts) else {}),
             "duration_seconds": round(time.monotonic() - self.started, 3),
             "date_filter": {

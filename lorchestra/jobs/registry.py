@@ -1,7 +1,7 @@
 """Which jobs there are: entry points of installed packages, and `[jobs.NAME]` tables of `lorchestra.toml`."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -15,9 +15,11 @@ from lorchestra.jobs.context import JobContext, JobFunction, JobResult
 from lorchestra.jobs.dry_run import dry_run
 from lorchestra.jobs.ingest import ingest
 from lorchestra.jobs.ingest_gmail import ingest_gmail
+from lorchestra.jobs.retry import can_be_retried
 from lorchestra.jobs.stored import ObjectsOfSource
 from lorchestra.model import Finding
 from lorchestra.redact import redact
+from lorchestra.rejects import Reject
 from lorchestra.sources.base import Source, SourceContext, SourceOptions, SourceType, source_type
 
 ENTRY_POINT_GROUP = "lorchestra.jobs"
@@ -169,9 +171,12 @@ def source_and_options(job: Job, settings: Settings) -> tuple[SourceType, Source
     return kind, _validated(job, kind, settings)
 
 
-def can_retry(source: str | None) -> bool:
-    """Whether jobs of this source can be asked for single records again."""
-    return source is not None and _source_type(source).refetches
+def retriable(rejects: Sequence[Reject], source: str | None) -> list[Reject]:
+    """Those of the rejects of a job of this source that there is a way to."""
+    if source is None:
+        return []
+    kind = _source_type(source)
+    return [one for one in rejects if can_be_retried(one, kind)]
 
 
 def job_findings(settings: Settings) -> list[Finding]:

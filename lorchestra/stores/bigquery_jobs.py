@@ -31,7 +31,7 @@ _NAME_LENGTH = 128
 _LABEL_LENGTH = 63
 
 
-def job_id(*, run_id: str, seen_at: datetime, index: int, step: str) -> str:
+def job_id(*, run_id: str, seen_at: datetime, number: str, step: str) -> str:
     """The id of one step of one batch of a run; the same whenever it is asked for.
 
     `seen_at` tells apart two calls under one run id. Ids have letters, digits, `_` and `-` only
@@ -40,7 +40,7 @@ def job_id(*, run_id: str, seen_at: datetime, index: int, step: str) -> str:
     """
     name = _NOT_IN_IDS.sub("_", run_id)[:_NAME_LENGTH]
     digest = blake2b(run_id.encode(), digest_size=4).hexdigest()
-    return f"lorchestra-{name}-{digest}-{seen_at:%Y%m%d%H%M%S%f}-{index}-{step}"
+    return f"lorchestra-{name}-{digest}-{seen_at:%Y%m%d%H%M%S%f}-{number}-{step}"
 
 
 def labels(run_id: str) -> dict[str, str]:

@@ -40,7 +40,7 @@ def merge(connection: Connection, tables: TableNames, batch: StagedBatch) -> Mer
         tables,
         run_id=batch.correlation_id,
         seen_at=batch.seen_at,
-        index=batch.index,
+        number=f"{batch.index}{batch.part}",
         schema=schema_of(STAGED_COLUMNS),
     )
     with staging:
@@ -66,7 +66,7 @@ def merge_copied(connection: Connection, tables: TableNames, rows: pa.Table) -> 
         tables,
         run_id=_COPY_RUN,
         seen_at=datetime.now(UTC),
-        index=0,
+        number="0",
         schema=schema_of(RAW_OBJECTS_COLUMNS),
     )
     with staging:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud import bigquery
 
-from lorchestra.errors import StoreError
+from lorchestra.errors import ObjectRefusedError, StoreError
 from lorchestra.model import TableNames
 from lorchestra.steps import Step, reached
 from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection, Repetitions
-from lorchestra.stores.bigquery_errors import SERVICE_ERRORS
+from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, reason_of
 from lorchestra.stores.bigquery_jobs import NO_RETRY, get_job, job_id, labels, run_job
 from lorchestra.stores.bigquery_statements import quoted, statement
 from lorchestra.stores.bigquery_upload import load_in_pieces
@@ -53,17 +53,17 @@ class Staging:
         *,
         run_id: str,
         seen_at: datetime,
-        index: int,
+        number: str,
         schema: Sequence[bigquery.SchemaField],
     ) -> None:
         self._connection = connection
         self._tables = tables
         self._run_id = run_id
         self._seen_at = seen_at
-        self._index = index
+        self._number = number
         self._schema = list(schema)
         self._labels = labels(run_id)
-        self._name = staging_name(run_id, index)
+        self._name = staging_name(run_id, number)
         self._calls_before = connection.calls
         self._counted: Counter[str] = Counter(dict.fromkeys(USAGE, 0))
 
@@ -101,7 +101,13 @@ class Staging:
             self._counted["staging_tables_left"] += 1
 
     def load(self, lines: Sequence[Sequence[bytes]]) -> None:
-        """Load lines of JSON, each a sequence of pieces, by one load job."""
+        """Load lines of JSON, each a sequence of pieces, by one load job.
+
+        Raises:
+            ObjectRefusedError: the service took the request, but not what a line holds.
+            The service's errors.
+        """
+        begun: list[bigquery.LoadJob] = []
         config = bigquery.LoadJobConfig(
             source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
             schema=self._schema,
@@ -114,9 +120,16 @@ class Staging:
         def start(identity: str, repetitions: Repetitions) -> bigquery.LoadJob:
             client = self._connection.client
             job = _load_job(identity, None, self._reference(self._name), client, config)
-            return load_in_pieces(client, cast("IO[bytes]", JsonLines(lines)), job, repetitions)
+            begun.append(load_in_pieces(client, cast("IO[bytes]", JsonLines(lines)), job, repetitions))
+            return begun[-1]
 
-        run_job(self._connection, self._job_id("load"), start, get=self._get)
+        try:
+            run_job(self._connection, self._job_id("load"), start, get=self._get)
+        except BadRequest as error:
+            # Of the table nothing can be wrong, it was just made for these lines.
+            if begun and begun[-1].error_result is not None and reason_of(error) == "invalid":
+                raise ObjectRefusedError("store: BigQuery does not take an object") from None
+            raise
         self._counted["load_jobs"] += 1
         reached(Step.BATCH_STAGED)
 
@@ -169,7 +182,7 @@ class Staging:
         return get_job(self._connection, identity, dataset=self._tables.dataset)
 
     def _job_id(self, step: str) -> str:
-        return job_id(run_id=self._run_id, seen_at=self._seen_at, index=self._index, step=step)
+        return job_id(run_id=self._run_id, seen_at=self._seen_at, number=self._number, step=step)
 
     def _config(self, parameters: Sequence[Any]) -> bigquery.QueryJobConfig:
         return bigquery.QueryJobConfig(query_parameters=list(parameters), labels=self._labels)
@@ -181,10 +194,9 @@ class Staging:
         )
 
 
-def staging_name(run_id: str, index: int | None) -> str:
-    """`temp_objects_{run_id}_{index}`, with `_` for what no name can have; its beginning without an index."""
-    name = f"{PREFIX}{_NOT_IN_NAMES.sub('_', run_id)[:_NAME_LENGTH]}_"
-    return name if index is None else f"{name}{index}"
+def staging_name(run_id: str, number: str = "") -> str:
+    """`temp_objects_{run_id}_{number}`, with `_` for what no name can have."""
+    return f"{PREFIX}{_NOT_IN_NAMES.sub('_', run_id)[:_NAME_LENGTH]}_{number}"
 
 
 def drop(connection: Connection, table: bigquery.TableReference) -> None:
@@ -196,7 +208,7 @@ def drop_all_of(connection: Connection, tables: TableNames, run_id: str) -> None
     """Drop the staging tables of a run whose process died."""
     client = connection.client
     dataset = bigquery.DatasetReference(connection.project, tables.dataset)
-    beginning = staging_name(run_id, None)
+    beginning = staging_name(run_id)
     for item in client.list_tables(dataset, retry=connection.retry, timeout=CALL_SECONDS):
         if not item.table_id.startswith(beginning):
             continue

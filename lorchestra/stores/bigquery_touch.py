@@ -63,6 +63,6 @@ def _update(
     def get(identity: str) -> Any:
         return get_job(connection, identity, dataset=tables.dataset)
 
-    name = job_id(run_id=run_id, seen_at=seen_at, index=0, step=f"touch-{which}")
+    name = job_id(run_id=run_id, seen_at=seen_at, number="0", step=f"touch-{which}")
     job: bigquery.QueryJob = run_job(connection, name, start, get=get)
     return job

@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from lorchestra.stack_clients.event_client.arguments import (
     check_optional_text,
     check_text,
 )
+from lorchestra.stack_clients.event_client.refusals import AllButRefused, added_usage
 from lorchestra.stores.base import Store
 
 DEFAULT_BATCH_SIZE = 5000
@@ -167,17 +167,21 @@ def merge_in_batches(
     target: Target,
     batch_size: int = DEFAULT_BATCH_SIZE,
     first_index: int = 0,
+    refused: Callable[[str, bytes], None] | None = None,
 ) -> UpsertResult:
     """Merge keys and JSON texts batch by batch; while one batch is merged, the next is collected.
 
-    `first_index` is the number of batches that the run has merged before.
+    `first_index` is the number of batches that the run has merged before. Where `refused` is given, it takes
+    the objects that the store does not, one by one, in another thread; all others are merged.
 
     Raises:
         ArgumentError: `batch_size` is no positive integer.
+        ObjectRefusedError: the store does not take an object, and `refused` is not given.
         StoreError: a merge failed. Batches before it are merged.
     """
     if type(batch_size) is not int or batch_size < 1:
         raise ArgumentError("batch_size: must be a positive integer")
+    merge = store.merge if refused is None else AllButRefused(store, refused).merge
     records = size = batches = 0
     merged: list[MergeCounts] = []
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="merge") as merger:
@@ -187,31 +191,26 @@ def merge_in_batches(
             size += batch.bytes
             if merging is not None:
                 merged.append(merging.result())
-            merging = merger.submit(store.merge, _staged(batch, target, index=first_index + batches))
+            merging = merger.submit(merge, _staged(batch, target, index=first_index + batches))
             batches += 1
         if merging is not None:
             merged.append(merging.result())
     inserted = sum(counts.inserted for counts in merged)
     updated = sum(counts.updated for counts in merged)
     unchanged = sum(counts.unchanged for counts in merged)
+    set_aside = sum(counts.refused for counts in merged)
     return UpsertResult(
         records=records,
         inserted=inserted,
         updated=updated,
         unchanged=unchanged,
-        duplicates=records - inserted - updated - unchanged,
+        duplicates=records - inserted - updated - unchanged - set_aside,
+        refused=set_aside,
         batches=batches,
         bytes=size,
         seen_at=target.seen_at,
-        usage=_added(counts.usage for counts in merged),
+        usage=added_usage(merged),
     )
-
-
-def _added(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for usage in usages:
-        total.update(usage)
-    return dict(total)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
