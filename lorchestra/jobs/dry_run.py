@@ -18,11 +18,22 @@ _REPORT_SECONDS = 0.1
 def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> JobResult:
     """Count the records of the window: how many are new, known already, or would be rejected.
 
-    Neither the store nor the spool is written, and no event is logged. A record that occurs twice is counted
-    as often. A source that knows what it would fetch is only asked for that.
+    Neither the store nor the spool is written, and no event is logged. A source that knows what it would
+    fetch is only asked for that.
     """
     if isinstance(source, Plans):
         return JobResult(counts=source.plan(context.window, _cursor(context)))
+    return JobResult(counts=count_records(context, source=source, idem_key_fn=idem_key_fn))
+
+
+def count_records(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> dict[str, int]:
+    """Read the context's window, and count the records that are new to the table, known, or no objects.
+
+    A record that occurs twice is counted as often.
+
+    Raises:
+        SourceError, StoreError: one of the two cannot be read.
+    """
     counts = {"records_extracted": 0, "new": 0, "known": 0, "rejected": 0}
     keys: list[str] = []
     reported = 0.0
@@ -48,7 +59,7 @@ def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> J
                 )
             )
     _count_known(context, keys, counts)
-    return JobResult(counts=counts)
+    return counts
 
 
 def _count_known(context: JobContext, keys: list[str], counts: dict[str, int]) -> None:

@@ -1,8 +1,9 @@
 """Which jobs there are: entry points of installed packages, and `[jobs.NAME]` tables of `lorchestra.toml`."""
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from lorchestra.config import JobSettings, Settings, unknown_key
 from lorchestra.errors import ConfigError, LorchestraError, UnknownJobError, UsageError
+from lorchestra.jobs.compare import compare
 from lorchestra.jobs.context import JobContext, JobFunction, JobResult
 from lorchestra.jobs.dry_run import dry_run
 from lorchestra.jobs.ingest import ingest
@@ -138,6 +140,22 @@ def job_function(job: Job, settings: Settings, *, dry: bool = False) -> JobFunct
         if own_ingest is not None:
             return own_ingest(context, source=source, kind=kind)
         return ingest(context, source=source, kind=kind, idem_key_fn=key_fn)
+
+    return run
+
+
+def source_comparison(job: Job, settings: Settings) -> Callable[[JobContext, datetime], Mapping[str, int]]:
+    """What compares a job's source with the table; it takes the context and `before`, as `compare` does.
+
+    Raises:
+        ConfigError: the job has no source, it is not installed, or an option is unknown or wrong.
+    """
+    kind, options = source_and_options(job, settings)
+    key_fn = kind.idem_key_fn(job.settings.source_system or "")
+
+    def run(context: JobContext, before: datetime) -> Mapping[str, int]:
+        source = kind.open(options, _source_context(context, kind))
+        return compare(context, source=source, idem_key_fn=key_fn, before=before)
 
     return run
 

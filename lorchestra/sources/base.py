@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -111,6 +112,18 @@ class Plans(Protocol):
 
     def plan(self, window: Window, cursor: Cursor | None) -> Mapping[str, int]:
         """Counts for a dry run: `records_extracted` in all, of them `known` and `new`."""
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """**Capability:** what the source has is known without fetching it."""
+
+    def compare(self, window: Window, before: datetime) -> Mapping[str, int]:
+        """How many records of a window were there before a time, and how many of those the table has.
+
+        Without a window: of all that the job is to keep. `records_extracted` in all, of them `known` and
+        `new`, which the table has not.
+        """
 
 
 @runtime_checkable
