@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorchestra.errors import SpoolError, StoreUnavailableError
+from lorchestra.errors import SpoolError, StoreUnreachableError
 from lorchestra.history import run_events
 from lorchestra.model import Event
 from lorchestra.outbox import Outbox
@@ -78,7 +78,7 @@ def test_what_cannot_be_delivered_stays(tmp_path: Path, open_file: Callable[...,
     outbox = Outbox(tmp_path / "spool")
     outbox.put(event(1))
 
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(StoreUnreachableError):
         outbox.deliver(open_file("no/such/folder/x.duckdb"))
 
     assert outbox

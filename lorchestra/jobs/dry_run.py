@@ -3,7 +3,7 @@
 import time
 from itertools import islice
 
-from lorchestra.errors import RecordError, StoreSchemaError
+from lorchestra.errors import ObjectError, StoreSchemaError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.ingest import keyed_entry
 from lorchestra.jobs.stored import last_cursor
@@ -31,7 +31,7 @@ def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> J
         if isinstance(item, Record):
             try:
                 keys.append(keyed_entry(item, idem_key_fn)[0])
-            except RecordError:
+            except ObjectError:
                 counts["rejected"] += 1
         else:
             counts["rejected"] += 1
