@@ -1,6 +1,6 @@
 """The command `lorchestra`: its commands, what they print, and their exit codes.
 
-stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or configuration. 3: the job is being run already.
+stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or configuration. 3: it is being run already.
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 

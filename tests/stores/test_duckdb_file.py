@@ -16,10 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lorchestra.errors import (
-    ConfigError,
-    StoreBusyError,
-)
+from lorchestra.errors import ConfigError, StoreBusyError, StoreError
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
