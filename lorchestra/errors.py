@@ -28,6 +28,7 @@ from typing import ClassVar
 
 _READ_THE_EVENT = "`lorchestra runs show RUN_ID` shows how far it came; `lorchestra run JOB` tries again."
 _AGAIN = "Later, type: lorchestra run JOB. It goes on where it was."
+_SAME_COMMAND = "Then run the same command again."
 _LOGIN_AGAIN = "Type: lorchestra auth gmail NAME"
 _LOOK = "`lorchestra doctor` says what is wrong, and what to type."
 _REJECTS = "Correct it at the source; `lorchestra retry RUN_ID` asks for it again."
@@ -57,7 +58,10 @@ class InternalError(LorchestraError):
     """lorchestra itself has a defect; nothing is wrong with the command."""
 
     code = "lorchestra.internal"
-    next_step = "Type it again after `lorchestra --traceback` to see more, and report what it says."
+    next_step = (
+        "To see more, type the same command with --traceback after `lorchestra`; that may show data. "
+        "Then report it to those who gave you lorchestra, with its version: lorchestra --version"
+    )
 
 
 # The command or the configuration
@@ -273,7 +277,7 @@ class StoreBusyError(StoreError):
 
     code = "store.busy"
     retryable = True
-    next_step = "Close the other program, or wait for it; then type: lorchestra run JOB"
+    next_step = f"Wait for the others, or close them. {_SAME_COMMAND}"
 
 
 class StoreUnreachableError(StoreError):
@@ -288,7 +292,7 @@ class StoreFullError(StoreError):
 
     code = "store.full"
     retryable = True
-    next_step = "Free space there, then type: lorchestra run JOB. It goes on where it was."
+    next_step = f"`df -h .` shows what is free. Make space there. {_SAME_COMMAND}"
 
 
 class StoreReadOnlyError(StoreError):
@@ -330,7 +334,7 @@ class StoreQuotaError(StoreError):
 
     code = "store.quota"
     retryable = True
-    next_step = _AGAIN
+    next_step = f"Wait. {_SAME_COMMAND}"
 
 
 class ObjectRefusedError(StoreError):
@@ -394,7 +398,7 @@ class SpoolError(RunError):
 
     code = "spool.unavailable"
     retryable = True
-    next_step = "Free space there, or set path under [spool]; then type: lorchestra run JOB"
+    next_step = f"`df -h .` shows what is free. Make space there, or set path under [spool]. {_SAME_COMMAND}"
 
 
 class MissingObjectsError(RunError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lorchestra.errors import ConfigError, ObjectError, ObjectTooLargeError, SpoolError
+from lorchestra.errors import ConfigError, MissingKeyError, ObjectError, ObjectTooLargeError, SpoolError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.jobs.stored import last_cursor
@@ -56,7 +56,7 @@ def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn
         SourceError, StoreError, SpoolError: and `ingestion.failed` says what was done until then.
     """
     if context.source_system is None:
-        raise ConfigError(f"jobs.{context.job_name}: needs a source_system")
+        raise MissingKeyError(f"jobs.{context.job_name}: needs a source_system")
     run = _Ingestion(
         context=context,
         source=source,

@@ -351,33 +351,50 @@ def assert_clean(service: GmailService, *told: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "says", "does"),
+    ("answered", "says", "does", "code"),
     [
         (
             ("invalid_grant", "Token has been expired or revoked."),
             "password changed",
             "lorchestra auth gmail acct1",
+            "auth.expired",
         ),
-        (("invalid_grant", "Account has been deleted"), "deleted", "administers"),
-        (("invalid_grant", "reauth related error (invalid_rapt)"), "sign in again", "auth gmail acct1"),
-        (("invalid_client", "The OAuth client was not found."), "OAuth client", "--client-secrets"),
-        (("unauthorized_client", "Unauthorized"), "another OAuth client", "auth gmail acct1"),
-        (("invalid_scope", "Some requested scopes were invalid."), "gmail.readonly", "auth gmail acct1"),
-        (("access_denied", "Account Restricted"), "consent was refused", "test users"),
-        (("admin_policy_enforced", ""), "administrator", "Admin console"),
-        (("org_internal", ""), "organisation", "External"),
-        (("me@example.com 1//x", "me@example.com 1//x"), "refused it", "auth gmail acct1"),
+        (("invalid_grant", "Account has been deleted"), "deleted", "administers", "auth.refused"),
+        (
+            ("invalid_grant", "reauth related error (invalid_rapt)"),
+            "sign in again",
+            "auth gmail acct1",
+            "auth.expired",
+        ),
+        (
+            ("invalid_client", "The OAuth client was not found."),
+            "OAuth client",
+            "--client-secrets",
+            "auth.refused",
+        ),
+        (("unauthorized_client", "Unauthorized"), "another OAuth client", "auth gmail acct1", "auth.refused"),
+        (
+            ("invalid_scope", "Some requested scopes were invalid."),
+            "gmail.readonly",
+            "auth gmail acct1",
+            "auth.scope",
+        ),
+        (("access_denied", "Account Restricted"), "consent was refused", "test users", "auth.no_consent"),
+        (("admin_policy_enforced", ""), "administrator", "Admin console", "auth.forbidden"),
+        (("org_internal", ""), "organisation", "External", "auth.forbidden"),
+        (("me@example.com 1//x", "me@example.com 1//x"), "refused it", "auth gmail acct1", "auth.refused"),
     ],
 )
 def test_a_refused_login_says_why_and_what_to_do(
-    service: GmailService, base: Path, answered: tuple[str, str], says: str, does: str
+    service: GmailService, base: Path, *, answered: tuple[str, str], says: str, does: str, code: str
 ) -> None:
     """Google's text helps to find the cause, and is not repeated."""
     keep(service, base)
     service.refuse_login(*answered)
     with pytest.raises(AuthError, match=says) as refused:
         open_login(options(service), context(base)).access_token()
-    assert does in (refused.value.next_step or "")
+    assert does in refused.value.next_step
+    assert refused.value.code == code
     assert_clean(service, refused.value)
     assert "1//" not in f"{refused.value} {refused.value.next_step}"
     assert "@" not in str(refused.value)
