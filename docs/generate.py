@@ -20,7 +20,6 @@ from lorchestra import errors
 from lorchestra.cli import main as command_line
 from lorchestra.config import CONFIG_VARIABLE, STORE_VARIABLES
 from lorchestra.config_tables import ConfigFile
-from lorchestra.jobs.failure import error_code
 from lorchestra.model import TableNames
 from lorchestra.queries import named_query, query_names
 from lorchestra.run_lock import Run, RunMarker
@@ -303,24 +302,41 @@ def _queries() -> Iterator[str]:
 
 def _errors() -> Iterator[str]:
     yield from [meanings.ERRORS, ""]
-    codes: dict[str, tuple[str, ...]] = {}
-    for kind in _error_classes(errors.LorchestraError):
-        retryable = "yes" if kind.retryable else "no"
-        sentence = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-        codes[kind.code] = (_code(kind.code), _code(kind.__name__), str(kind.exit_code), retryable, sentence)
-    yield from _table(("Code", "Class", "Exit code", "Retryable", "Meaning"), list(codes.values()))
-    yield "Codes of runs that were ended by something else:"
-    yield ""
-    raised = {error_code(error) for error in (ValueError(), SystemExit(), KeyboardInterrupt())}
-    _same(raised, meanings.EXTRA_CODES, "error codes")
-    yield from _table(("Code", "Meaning"), [(_code(c), text) for c, text in meanings.EXTRA_CODES.items()])
+    groups = {kind.__name__: kind for kind in _subclasses(errors.LorchestraError)}
+    _same(groups, meanings.ERROR_GROUPS, "groups of errors")
+    for name, title in meanings.ERROR_GROUPS.items():
+        yield from [f"## {title}", ""]
+        yield from _error_table(_error_classes(groups[name]))
+    yield from ["## Anything else", ""]
+    yield from _error_table([errors.LorchestraError])
+
+
+def _error_table(kinds: Iterable[type[errors.LorchestraError]]) -> Iterator[str]:
+    head = ("Code", "Class", "Exit code", "Retryable", "What it means", "What to type")
+    yield from _table(
+        head,
+        [
+            (
+                _code(kind.code),
+                _code(kind.__name__),
+                str(kind.exit_code),
+                "yes" if kind.retryable else "no",
+                inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " "),
+                kind.next_step,
+            )
+            for kind in kinds
+        ],
+    )
 
 
 def _error_classes(kind: type[errors.LorchestraError]) -> Iterator[type[errors.LorchestraError]]:
     yield kind
-    for below in kind.__subclasses__():
-        if below.__module__ == errors.__name__:
-            yield from _error_classes(below)
+    for below in _subclasses(kind):
+        yield from _error_classes(below)
+
+
+def _subclasses(kind: type[errors.LorchestraError]) -> list[type[errors.LorchestraError]]:
+    return [below for below in kind.__subclasses__() if below.__module__ == errors.__name__]
 
 
 def main() -> int:

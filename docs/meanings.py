@@ -5,7 +5,8 @@
 
 CLI = (
     "stdout is data, stderr is talk. Exit codes: 0 done; 1 the job failed, or the store could not be used; "
-    "2 wrong use or configuration."
+    "2 wrong use or configuration, and nothing was done; 3 the job is being run already, and nothing was "
+    "done; 130 ended by Ctrl-C. A run that is ended so gives its account, and 1."
 )
 SETTINGS = (
     "Settings come from `lorchestra.toml`, then the environment, then the options of the command; the later "
@@ -34,10 +35,24 @@ QUERIES = (
     "default; those configured are used."
 )
 ERRORS = (
-    "Every error that lorchestra explains has a stable code. It stands in `error_code` of the payload of the "
-    "event of the failure, so that SQL can group by it. What to do about each: "
-    "[troubleshooting](../troubleshooting.md)."
+    "Every error has a stable code, a sentence, and what to type next. The sentence and the next command "
+    "stand on the screen; the code stands in `error_code` of the payload of the event of the failure, so "
+    "that SQL can group by it. What is below holds for all errors of a code; the one on the screen knows "
+    "more, and says the name instead of `JOB`.\n\n"
+    "Exit codes: 0 done; 1 the job failed, or the store could not be used; 2 wrong use or configuration, "
+    "and nothing was done; 3 the job is being run already, and nothing was done. Retryable: whether the "
+    "same command may work later.\n\n"
+    "Codes that end in `.error` are for what is classed nowhere. Sources, stores and jobs of other "
+    "packages may raise them; those of lorchestra do not."
 )
+ERROR_GROUPS = {
+    "UsageError": "The command or the configuration",
+    "ObjectError": "Objects",
+    "SourceError": "The source",
+    "StoreError": "The store",
+    "RunError": "Runs",
+    "InternalError": "lorchestra itself",
+}
 
 EVENT_LOG = {
     "event_id": "UUIDv7: sorts by time. Appending an event whose id is already there adds nothing.",
@@ -182,10 +197,4 @@ PAYLOADS = {
         "stack_hint": "File, line and function that raised. Not there for a dead process.",
         "pid": "The process; only when it was found dead.",
     },
-}
-
-EXTRA_CODES = {
-    "job.raised": "The job raised an error that is not one of lorchestra's.",
-    "job.exited": "The job called `sys.exit()` instead of returning.",
-    "run.interrupted": "A signal ended the run, or its process was found dead.",
 }

@@ -1,6 +1,7 @@
 """The command `lorchestra`: its commands, what they print, and their exit codes.
 
-stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or configuration.
+stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or configuration. 3: the job is
+being run already.
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 
@@ -31,7 +32,10 @@ _BEAT_SECONDS = 5.0
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lorchestra", prog_name="lorchestra")
-def main() -> None:
+@click.option(
+    "--traceback", "show_traceback", is_flag=True, help="Show where lorchestra failed; may show data."
+)
+def main(*, show_traceback: bool) -> None:
     """Mail, CRM and payments into tables you own, with an account of every run."""
 
 

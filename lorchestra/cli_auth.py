@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lorchestra.cli_base import say, with_settings
-from lorchestra.errors import LorchestraError, SourceLoginError, UsageError
+from lorchestra.errors import AuthError, LorchestraError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def gmail(
         return
     try:
         kept = store.load(account)
-    except SourceLoginError:
+    except AuthError:
         # What cannot be read any more is replaced.
         kept = None
     jobs = _jobs_of(account, settings)

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lorchestra.errors import LorchestraError, UsageError
+from lorchestra.errors import InternalError, LorchestraError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
     from lorchestra.jobs.context import JobProgress
     from lorchestra.stores import Store
+
+
+# What a shell says of a command that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def say(text: str) -> None:
@@ -28,8 +33,7 @@ def tell(error: LorchestraError) -> None:
     say(f"Error: {error.message}")
     if error.place:
         say(f"  at {error.place}")
-    if error.next_step:
-        say(error.next_step)
+    say(error.next_step)
 
 
 def text_of_stdin() -> str:
@@ -45,7 +49,7 @@ def text_of_stdin() -> str:
 
 
 class Commands(click.Group):
-    """Turns every explained error into a sentence, the next step, and its exit code."""
+    """Turns every error into a sentence, the next step, and its exit code; never into a stack trace."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; nothing but its own exit code gets out."""
@@ -61,6 +65,23 @@ class Commands(click.Group):
             # The reader has seen enough; flushing at exit must not complain again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+        except KeyboardInterrupt:
+            # A run has given its account, and does not come here.
+            say("Interrupted.")
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: what nobody foresaw is a defect, and is told
+            if ctx.params.get("show_traceback"):
+                say("".join(traceback.format_exception(error)))
+            tell(_defect(error))
+            ctx.exit(InternalError.exit_code)
+
+
+def _defect(error: Exception) -> InternalError:
+    from lorchestra.jobs.failure import stack_hint
+
+    return InternalError(f"lorchestra itself failed: {type(error).__name__} in {stack_hint(error)}")
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -161,9 +161,9 @@ def _told_of_target(url: str) -> "Iterator[None]":
     except ConfigError as error:
         message, next_step = (
             text.replace("--store-url", "--to").replace("store.url", "--to")
-            for text in (error.message, error.next_step or "")
+            for text in (error.message, error.next_step)
         )
-        raise ConfigError(message, next_step=next_step, place=error.place) from None
+        raise type(error)(message, next_step=next_step, place=error.place) from None
     except StoreAccessError as error:
         # Only a service has permissions, so it is the one copied to.
         error.next_step = f"Run `lorchestra doctor --store-url '{url}'` to see what is missing."

@@ -17,7 +17,14 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
-from lorchestra.config_file import Position, broken_rules, read_config_file, read_text, unknown_key
+from lorchestra.config_file import (
+    Position,
+    broken_rules,
+    kind_of_mistakes,
+    read_config_file,
+    read_text,
+    unknown_key,
+)
 from lorchestra.config_store import absolute, check_one_dataset, settled, with_key_file
 from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
 from lorchestra.errors import ConfigError
@@ -34,6 +41,7 @@ __all__ = [
     "SpoolSettings",
     "StoreSettings",
     "environment",
+    "kind_of_mistakes",
     "load_settings",
     "tables_from_environment",
     "trace_id_from_environment",

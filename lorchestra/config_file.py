@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
-from lorchestra.errors import ConfigError
+from lorchestra.errors import ConfigError, MissingKeyError, UnknownKeyError
 from lorchestra.toml_position import KeyLines, KeyPath, dotted, key_lines
 
 _JOB_KEYS = frozenset(JobSettings.model_fields) - {"options"}
@@ -42,8 +42,8 @@ def read_config_file(path: Path, *, name: str) -> tuple[ConfigFile, Position]:
     try:
         return ConfigFile.model_validate(_with_options(document)), position
     except ValidationError as error:
-        rules = broken_rules(error)
-    raise ConfigError(
+        rules, kind = broken_rules(error), kind_of_mistakes(error)
+    raise kind(
         "\n".join(
             f"{position.where(at)}: {rules[at]}" for at in sorted(rules, key=lambda at: (keys.line(at), at))
         ),
@@ -86,6 +86,15 @@ def broken_rules(error: ValidationError) -> dict[KeyPath, str]:
             rule = _rule(detail["type"], detail["msg"])
         rules.setdefault(at, rule)
     return rules
+
+
+def kind_of_mistakes(error: ValidationError) -> type[ConfigError]:
+    """The error for what a validation refused; mistakes of several kinds share the general one."""
+    kinds = {detail["type"] for detail in error.errors(include_context=False, include_input=False)}
+    if kinds == {"missing"}:
+        return MissingKeyError
+    # A key that is misspelt is one that is missing as well.
+    return UnknownKeyError if kinds - {"missing"} == {"extra_forbidden"} else ConfigError
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:

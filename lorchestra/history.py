@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UsageError
+from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UnknownRunError, UsageError
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, named_query, query_names
 from lorchestra.stores.base import CountsBytes, Store
@@ -61,11 +61,11 @@ def show_run(store: Store, run_id: str) -> list[dict[str, Any]]:
     """The events of one run, oldest first.
 
     Raises:
-        UsageError: there is no such run.
+        UnknownRunError: there is no such run.
     """
     events = run_events(store, run_id)
     if not events:
-        raise UsageError("run: there is none with this id", next_step="`lorchestra runs` shows their ids.")
+        raise UnknownRunError(f"run {run_id}: there is none of this id")
     return events
 
 

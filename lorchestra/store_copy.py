@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from lorchestra.errors import StoreError, StoreSchemaError, UsageError
+from lorchestra.errors import MissingObjectsError, StoreSchemaError, UsageError
 from lorchestra.model import Event, EventStatus
 from lorchestra.queries import internal_query
 from lorchestra.setup import EVENT_LOG_COLUMNS
@@ -185,11 +185,11 @@ def raise_if_incomplete(result: CopyResult) -> None:
     """Say so when something of the source is not in the target.
 
     Raises:
-        StoreError: it is not complete.
+        MissingObjectsError: it is not complete.
     """
     if not result.complete:
         events, objects = result.events - result.events_verified, result.objects - result.objects_verified
-        raise StoreError(
+        raise MissingObjectsError(
             f"--to: {objects} objects and {events} events are not there yet, or changed meanwhile",
             next_step="Run the same command again: it copies what is missing.",
         )

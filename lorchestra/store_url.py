@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from lorchestra.errors import ConfigError
+from lorchestra.errors import ConfigError, UnknownKeyError
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _DATASET = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -63,7 +63,7 @@ def parse_bigquery_url(url: str) -> BigQueryUrl:
     for name, value in options.items():
         if name not in OPTIONS:
             known = ", ".join(OPTIONS)
-            raise ConfigError(f"store.url: unknown option {name}; known: {known}", next_step=_EXAMPLE)
+            raise UnknownKeyError(f"store.url: unknown option {name}; known: {known}", next_step=_EXAMPLE)
         if not value:
             raise ConfigError(f"store.url: the option {name} is empty", next_step=_EXAMPLE)
     return BigQueryUrl(project=parts.netloc, dataset=dataset or None, **options)

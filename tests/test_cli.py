@@ -419,7 +419,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(project: Projec
 def test_data_goes_to_standard_output_and_talk_to_standard_error(ran: Project) -> None:
     told = ran.lorchestra("run", "gone", "--json", code=1)
     assert told.rows[0]["state"] == "failed"
-    assert told.rows[0]["error_code"] == "source.permanent"
+    assert told.rows[0]["error_code"] == "source.unreadable"
     assert told.stderr.startswith("Error: ")
     fresh = ran.lorchestra("query", "SELECT 1", "--store-url", "duckdb:///fresh.duckdb", code=1)
     assert "Run `lorchestra setup`" in fresh.stderr

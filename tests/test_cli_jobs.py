@@ -19,7 +19,7 @@ JOBS = f'''
 import sys
 import time
 
-from lorchestra.errors import SourceQuotaError
+from lorchestra.errors import DailyQuotaError
 from lorchestra.jobs.context import JobResult
 
 
@@ -48,7 +48,7 @@ def raises(context):
 
 
 def raises_ours(context):
-    raise SourceQuotaError("the quota of today is used up", next_step="Wait until tomorrow.")
+    raise DailyQuotaError("the quota of today is used up", next_step="Wait until tomorrow.")
 
 
 def raises_base(context):
@@ -152,8 +152,8 @@ def test_gmail_run_logs_job_started_before_its_source_is_opened(project: Project
         "ingestion.failed",
         "job.failed",
     ]
-    assert failed["payload"]["error_code"] == ingestion["payload"]["error_code"] == "source.permanent"
-    assert failed["payload"]["error_type"] == "SourcePermanentError"
+    assert failed["payload"]["error_code"] == ingestion["payload"]["error_code"] == "source.unreadable"
+    assert failed["payload"]["error_type"] == "SourceUnreadableError"
     assert failed["payload"]["retryable"] is False
     assert (failed["status"], ingestion["status"]) == ("failed", "failed")
     assert failed["error_message"] == ingestion["error_message"]
@@ -222,7 +222,7 @@ def test_a_job_of_a_package_may_say_nothing_or_counts_or_log_events_of_its_own(p
     ("job", "error_type", "error_code", "retryable"),
     [
         ("raises", "ValueError", "job.raised", False),
-        ("raises_ours", "SourceQuotaError", "source.quota", True),
+        ("raises_ours", "DailyQuotaError", "quota.daily", True),
         ("raises_base", "BaseException", "job.raised", False),
         ("exits_0", "SystemExit", "job.exited", False),
         ("exits_3", "SystemExit", "job.exited", False),
@@ -366,7 +366,7 @@ def test_a_second_run_of_a_job_is_refused_while_the_first_one_goes_on(project: P
     wait_until((project.folder / "begun").exists, "the job had begun")
     [running] = project.events()
 
-    refused = project.lorchestra("run", "outlives_a_hangup", code=1)
+    refused = project.lorchestra("run", "outlives_a_hangup", code=3)
     project.lorchestra("run", "fine")
 
     assert f"by process {process.pid} on " in refused.stderr

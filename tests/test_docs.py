@@ -19,7 +19,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lorchestra import errors
 from lorchestra.cli import main as command_line
 from tests.emulator.front import ServiceFront
 from tests.gmail.front import GmailService, gmail_service
@@ -321,21 +320,6 @@ def test_the_queries_over_mail_give_what_is_shown(shell: Shell) -> None:
         assert done.exit_code == 0, done.output
         if result is not None:
             shell.compare(result.text, done.output, sql.text)
-
-
-def _all_errors(kind: type[errors.LorchestraError]) -> Iterator[type[errors.LorchestraError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        if below.__module__ == errors.__name__:
-            yield from _all_errors(below)
-
-
-@pytest.mark.parametrize(
-    "code", sorted({kind.code for kind in _all_errors(errors.LorchestraError)} | {"job.raised", "job.exited"})
-)
-def test_troubleshooting_knows_every_code(code: str) -> None:
-    """Whoever finds a code in a table can look it up."""
-    assert f"`{code}`" in (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 
 
 def test_every_dependency_has_its_reason() -> None:

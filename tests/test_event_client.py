@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lorchestra
-from lorchestra.errors import ArgumentError, RecordError
+from lorchestra.errors import ArgumentError, ObjectError
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import BatchBounds, MergeCounts, StagedBatch
 from lorchestra.stack_clients import event_client
@@ -365,6 +365,6 @@ def test_no_error_repeats_a_value(content: Any) -> None:
         said = ""
         try:
             work()
-        except (ArgumentError, RecordError) as error:
+        except (ArgumentError, ObjectError) as error:
             said = everything_said(error)
         assert MARKER not in said

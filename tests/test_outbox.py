@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lorchestra.errors import SpoolError, StoreUnavailableError
+from lorchestra.errors import SpoolError, StoreUnreachableError
 from lorchestra.history import run_events
 from lorchestra.model import Event
 from lorchestra.outbox import Outbox
@@ -79,7 +79,7 @@ def test_what_cannot_be_delivered_stays(tmp_path: Path, open_file: Callable[...,
     store = open_file("no/such/folder/x.duckdb")
     outbox.put(event(1), store=store.address)
 
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(StoreUnreachableError):
         outbox.deliver(store)
 
     assert outbox

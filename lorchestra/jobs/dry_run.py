@@ -3,7 +3,7 @@
 import time
 from itertools import islice
 
-from lorchestra.errors import RecordError, StoreSchemaError
+from lorchestra.errors import ObjectError, StoreSchemaError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.ingest import keyed_entry
 from lorchestra.jobs.stored import last_cursor
@@ -42,7 +42,7 @@ def count_records(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn
         if isinstance(item, Record):
             try:
                 keys.append(keyed_entry(item, idem_key_fn)[0])
-            except RecordError:
+            except ObjectError:
                 counts["rejected"] += 1
         else:
             counts["rejected"] += 1

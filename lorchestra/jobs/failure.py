@@ -2,8 +2,16 @@
 
 from pathlib import Path
 
-from lorchestra.errors import LorchestraError, RunInterruptedError
+from lorchestra.errors import JobExitedError, JobRaisedError, LorchestraError, RunInterruptedError
 from lorchestra.redact import redact_text
+
+
+def explained(error: BaseException, job_name: str = "JOB") -> LorchestraError:
+    """The error as one that can be told at the terminal: the next command in it names the job."""
+    if not isinstance(error, LorchestraError):
+        error = _kind(error)(describe(error))
+    error.next_step = error.next_step.replace("JOB", job_name)
+    return error
 
 
 def describe(error: BaseException) -> str:
@@ -17,29 +25,26 @@ def describe(error: BaseException) -> str:
     return f"The job raised {type(error).__name__} in {stack_hint(error)}."
 
 
-def explained(error: BaseException, job_name: str) -> LorchestraError:
-    """The error as one that can be told at the terminal, with the next command to type."""
-    if isinstance(error, LorchestraError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        step = f"What was read until then is kept; `lorchestra run {job_name}` goes on."
-    else:
-        step = f"`lorchestra run {job_name} --traceback` shows more; it may show data."
-    return LorchestraError(describe(error), next_step=step)
-
-
 def error_code(error: BaseException) -> str:
     """The stable code of what ended a run; the `code` of other people's errors may be anything."""
-    if isinstance(error, LorchestraError):
-        return error.code
-    if isinstance(error, KeyboardInterrupt):
-        return RunInterruptedError.code
-    return "job.exited" if isinstance(error, SystemExit) else "job.raised"
+    return _kind(error).code
 
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the same run may succeed later, as far as is known."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, LorchestraError) and error.retryable)
+    return _kind(error).retryable
+
+
+def _kind(error: BaseException) -> type[LorchestraError]:
+    match error:
+        case LorchestraError():
+            return type(error)
+        case KeyboardInterrupt():
+            return RunInterruptedError
+        case SystemExit():
+            return JobExitedError
+        case _:
+            return JobRaisedError
 
 
 def stack_hint(error: BaseException) -> str:

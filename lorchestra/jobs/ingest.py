@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from lorchestra.errors import ConfigError, RecordError, RecordTooLargeError, SpoolError
+from lorchestra.errors import MissingKeyError, ObjectError, ObjectTooLargeError, SpoolError
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.jobs.merging import SegmentMerger
@@ -56,7 +56,7 @@ def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn
         SourceError, StoreError, SpoolError: and `ingestion.failed` says what was done until then.
     """
     if context.source_system is None:
-        raise ConfigError(f"jobs.{context.job_name}: needs a source_system")
+        raise MissingKeyError(f"jobs.{context.job_name}: needs a source_system")
     run = _Ingestion(
         context=context,
         source=source,
@@ -79,11 +79,11 @@ def keyed_entry(record: Record, idem_key_fn: IdemKeyFn) -> tuple[str, bytes]:
     """Key and JSON of a record, as they are merged.
 
     Raises:
-        RecordError: it has no identity, is not JSON, or is too large.
+        ObjectError: it has no identity, is not JSON, or is too large.
     """
     key, payload = idem_key(record.data, idem_key_fn), serialised(record.data)
     if len(payload) > OBJECT_BYTES_MAX:
-        raise RecordTooLargeError(f"larger than {OBJECT_BYTES_MAX} bytes")
+        raise ObjectTooLargeError(f"larger than {OBJECT_BYTES_MAX} bytes")
     return key, payload
 
 
@@ -200,9 +200,9 @@ class _Ingestion:
             return None
         try:
             entry = keyed_entry(item, self.idem_key_fn)
-        except RecordError as error:
-            kept = None if isinstance(error, RecordTooLargeError) else item.data
-            self._reject(error.code.removeprefix("record."), item.position, kept)
+        except ObjectError as error:
+            kept = None if isinstance(error, ObjectTooLargeError) else item.data
+            self._reject(error.reason, item.position, kept)
             return None
         if "_sdc_deleted_at" in item.data:
             self.counts["gone"] += 1

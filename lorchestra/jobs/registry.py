@@ -10,8 +10,15 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from lorchestra.config import JobSettings, Settings, unknown_key
-from lorchestra.errors import ConfigError, LorchestraError, UnknownJobError, UsageError
+from lorchestra.config import JobSettings, Settings, kind_of_mistakes, unknown_key
+from lorchestra.errors import (
+    ConfigError,
+    LorchestraError,
+    MissingKeyError,
+    UnknownJobError,
+    UnknownKeyError,
+    UsageError,
+)
 from lorchestra.jobs.compare import compare
 from lorchestra.jobs.context import JobContext, JobFunction, JobResult
 from lorchestra.jobs.dry_run import dry_run
@@ -104,8 +111,8 @@ def find_job(name: str, settings: Settings) -> Job:
     if job.entry_point is None and job.settings.source is None:
         for key in difflib.get_close_matches("source", job.settings.options, n=1):
             place = settings.where("jobs", job.name, key)
-            raise ConfigError(f"{place}: {unknown_key(key, JobSettings.model_fields)}")
-        raise ConfigError(
+            raise UnknownKeyError(f"{place}: {unknown_key(key, JobSettings.model_fields)}")
+        raise MissingKeyError(
             f"{settings.where('jobs', job.name, 'source')}: needs a source, and no installed package "
             f"brings a job of this name"
         )
@@ -126,7 +133,7 @@ def job_function(job: Job, settings: Settings, *, dry: bool = False) -> JobFunct
     kind = _source_type(job.settings.source)
     options = _validated(job, kind, settings)
     if job.settings.source_system is None:
-        raise ConfigError(
+        raise MissingKeyError(
             f"{settings.where('jobs', job.name, 'source_system')}: is missing",
             next_step='Name the account that is read, such as source_system = "tap-gmail--acct1".',
         )
@@ -184,7 +191,7 @@ def source_and_options(job: Job, settings: Settings) -> tuple[SourceType, Source
         ConfigError: the job has no source, it is not installed, or an option is unknown or wrong.
     """
     if job.settings.source is None:
-        raise ConfigError(f"job {job.name}: has no source")
+        raise MissingKeyError(f"job {job.name}: has no source")
     kind = _source_type(job.settings.source)
     return kind, _validated(job, kind, settings)
 
@@ -243,7 +250,7 @@ def _jobs(settings: Settings) -> Iterable[Job]:
 
 def _loaded(job: Job) -> JobFunction:
     if job.entry_point is None:
-        raise ConfigError(f"jobs.{job.name}: needs a source")
+        raise MissingKeyError(f"jobs.{job.name}: needs a source")
     try:
         function = job.entry_point.load()
     except Exception as error:  # importing runs code of the package, which can raise anything
@@ -275,10 +282,9 @@ def _validated(job: Job, kind: SourceType, settings: Settings) -> SourceOptions:
         return kind.options.model_validate(job.settings.options)
     except ValidationError as error:
         mistakes = error.errors(include_input=False, include_url=False)
+        kind_of_error = kind_of_mistakes(error)
     lines = [_mistake(job, kind, settings, mistake) for mistake in mistakes]
-    raise ConfigError(
-        "\n".join(lines), next_step=f"Run `lorchestra jobs show {job.name}` after correcting it."
-    )
+    raise kind_of_error("\n".join(lines), next_step=f"Correct it, then type: lorchestra jobs show {job.name}")
 
 
 def _mistake(job: Job, kind: SourceType, settings: Settings, mistake: Any) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lorchestra.errors import SourceLoginError
+from lorchestra.errors import AuthConsentError
 from lorchestra.sources.google_refusals import LoginFacts, token_refusal
 
 _CODE = re.compile(r"[A-Za-z0-9/_.~-]{8,512}")
@@ -38,7 +38,7 @@ def listening() -> Iterator[Listener]:
     """A listener on a free port, until the block is left.
 
     Raises:
-        SourceLoginError: there is no port to be had.
+        AuthConsentError: there is no port to be had.
     """
     answers: queue.Queue[str] = queue.Queue()
     expected: list[str] = []
@@ -61,7 +61,7 @@ def listening() -> Iterator[Listener]:
         # Threads: browsers open connections ahead that they may never use.
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     except OSError as error:
-        raise SourceLoginError(
+        raise AuthConsentError(
             f"login: no port of 127.0.0.1 can be listened on: {error.strerror or type(error).__name__}",
             next_step="Use --no-browser, which needs none.",
         ) from None
@@ -78,7 +78,7 @@ def code_in(answer: str, *, state: str, facts: LoginFacts) -> str:
     """The code in an answer: the address of the page that the browser was sent to, its query, or the code.
 
     Raises:
-        SourceLoginError: consent was refused, or this is the answer to something else.
+        AuthConsentError: consent was refused, or this is the answer to something else.
     """
     text = answer.strip().strip("\"'")
     if "=" not in text:
@@ -88,7 +88,7 @@ def code_in(answer: str, *, state: str, facts: LoginFacts) -> str:
         raise _no_answer(facts)
     fields = parse_qs(urlsplit(text).query if "?" in text else text)
     if fields.get("state", [""])[0] != state:
-        raise SourceLoginError(
+        raise AuthConsentError(
             "login: this is the answer to another attempt",
             next_step=f"{facts.renew}. Open the address that it prints, and no older one.",
         )
@@ -99,8 +99,8 @@ def code_in(answer: str, *, state: str, facts: LoginFacts) -> str:
     return fields["code"][0]
 
 
-def _no_answer(facts: LoginFacts) -> SourceLoginError:
-    return SourceLoginError(
+def _no_answer(facts: LoginFacts) -> AuthConsentError:
+    return AuthConsentError(
         "login: this is neither a code nor the address of a page that has one",
         next_step=f"{facts.renew}. Paste the whole address that begins with http://127.0.0.1, from the "
         "browser's address bar.",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorchestra.errors import SourceError, SourcePermanentError, SourceUnavailableError
+from lorchestra.errors import SourceError, SourceUnavailableError, SourceUnreadableError
 from lorchestra.sources.google_calls import FailedCallError, GoogleCalls, NotFoundError
 
 ENDPOINT = "https://gmail.googleapis.com"
@@ -146,7 +146,7 @@ class GmailApi:
 
 def _failed(method: str, code: str) -> SourceError:
     if code.startswith("http_4") and code != "http_408":
-        return SourcePermanentError(
+        return SourceUnreadableError(
             f"endpoint: finds {method} wrong: {code}",
             next_step="Check q and labels of the job, and endpoint where it is set.",
         )

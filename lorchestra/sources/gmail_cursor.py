@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Cursor, Window
 
 
@@ -67,7 +67,7 @@ def read_cursor(cursor: Cursor | None) -> GmailCursor | None:
     """The cursor that an event holds.
 
     Raises:
-        SourcePermanentError: it is not one of this source.
+        SourceUnreadableError: it is not one of this source.
     """
     if cursor is None:
         return None
@@ -80,7 +80,7 @@ def read_cursor(cursor: Cursor | None) -> GmailCursor | None:
             quota=cursor.get("quota"),
         )
     except (KeyError, TypeError, ValueError):
-        raise SourcePermanentError(
+        raise SourceUnreadableError(
             "cursor: the newest one of this source_system is not one of Gmail's",
             next_step="Give the job a source_system of its own.",
         ) from None

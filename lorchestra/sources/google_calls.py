@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import requests
 from requests.auth import AuthBase
 
-from lorchestra.errors import SourceError, SourceQuotaError, SourceUnavailableError
+from lorchestra.errors import DailyQuotaError, SourceError, SourceUnavailableError
 from lorchestra.sources.google_answers import Answer, answer_of, json_object
 from lorchestra.sources.turnstile import Turnstile
 
@@ -86,8 +86,8 @@ class GoogleCalls:
             NotFoundError: 404.
             FailedCallError: the service fails at this call each time, or finds it wrong.
             SourceUnavailableError: it cannot be reached.
-            SourceLoginError: it does not take the login, or the login may not do this.
-            SourceQuotaError: its quota is used up for longer than we wait.
+            AuthError: it does not take the login, or the login may not do this.
+            QuotaError: its quota is used up for longer than we wait.
             StoppedError: `stop` was called.
         """
         failures = unreachable = 0
@@ -140,9 +140,9 @@ class GoogleCalls:
         if answer.status == 404:
             raise NotFoundError
         if answer.is_used_up_for_today:
-            raise SourceQuotaError(
+            raise DailyQuotaError(
                 "quota: today's is used up",
-                next_step="Run the job again after midnight Pacific time; it goes on where it was.",
+                next_step="After midnight Pacific time, type: lorchestra run JOB. It goes on where it was.",
             )
         if answer.status == 403 or "failedPrecondition" in answer.reasons:
             raise self._refused_permission(answer.status, answer.reasons, answer.message)

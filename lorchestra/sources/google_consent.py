@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from google_auth_oauthlib.flow import InstalledAppFlow  # type: ignore[import-untyped]
 
-from lorchestra.errors import SourceLoginError, SourceUnavailableError
+from lorchestra.errors import AuthConsentError, SourceUnavailableError
 from lorchestra.sources.consent_answer import code_in, listening
 from lorchestra.sources.google_files import GOOGLE_AUTH_URI, GOOGLE_TOKEN_URI, OAuthClient
 from lorchestra.sources.google_login_options import SCOPE
@@ -40,7 +40,7 @@ def consent_in_browser(client: OAuthClient, *, facts: LoginFacts, say: Callable[
     """Ask for consent in a browser on this machine, and wait for it to come back.
 
     Raises:
-        SourceLoginError: consent was refused, is not enough, or was not given within five minutes.
+        AuthError: consent was refused, is not enough, or was not given within five minutes.
         SourceUnavailableError: Google could not be asked for the token.
     """
     with listening() as listener:
@@ -50,7 +50,7 @@ def consent_in_browser(client: OAuthClient, *, facts: LoginFacts, say: Callable[
             say("No browser could be opened here. On a machine without one, use --no-browser.")
         answer = listener.answer(request.state, seconds=_PATIENCE_SECONDS)
     if answer is None:
-        raise SourceLoginError(
+        raise AuthConsentError(
             "login: nobody came back from the browser within five minutes",
             next_step=f"{facts.renew}; with --no-browser, where the browser is on another machine.",
         )
@@ -63,7 +63,7 @@ def consent_by_paste(
     """Ask for consent in a browser anywhere; `ask` gives what the person pastes.
 
     Raises:
-        SourceLoginError: consent was refused or is not enough, or what was pasted is no answer to this.
+        AuthError: consent was refused or is not enough, or what was pasted is no answer to this.
         SourceUnavailableError: Google could not be asked for the token.
     """
     # Nothing listens there: the page will not load, and that is all right.
@@ -107,7 +107,7 @@ def exchanged(client: OAuthClient, request: ConsentRequest, code: str, *, facts:
     """The login that a code stands for.
 
     Raises:
-        SourceLoginError: Google does not take the code or the client, or the consent is not enough.
+        AuthError: Google does not take the code or the client, or the consent is not enough.
         SourceUnavailableError: Google could not be asked.
     """
     status, answer = _token_answer(
@@ -124,7 +124,7 @@ def exchanged(client: OAuthClient, request: ConsentRequest, code: str, *, facts:
     if status != 200:
         error = str(answer.get("error", ""))
         if error == "invalid_grant":
-            raise SourceLoginError(
+            raise AuthConsentError(
                 "login: the code is wrong, too old, or was used already",
                 next_step=f"{facts.renew}. Paste the address within a few minutes.",
             )
@@ -133,7 +133,7 @@ def exchanged(client: OAuthClient, request: ConsentRequest, code: str, *, facts:
     if SCOPE not in scopes:
         raise scope_missing(facts)
     if not isinstance(answer.get("refresh_token"), str):
-        raise SourceLoginError(
+        raise AuthConsentError(
             "login: Google gave no refresh token",
             next_step=f"Remove the app's access at {PERMISSIONS_PAGE}, then log in again. {facts.renew}",
         )

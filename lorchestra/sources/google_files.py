@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lorchestra.errors import SourceLoginError
+from lorchestra.errors import AuthUnreadableError
 from lorchestra.sources.google_login_options import is_safe_url
 from lorchestra.sources.google_refusals import CLIENTS_PAGE, GUIDE
 
@@ -30,13 +30,13 @@ def read_client(path: Path) -> OAuthClient:
     """The OAuth client in a file of the console.
 
     Raises:
-        SourceLoginError: there is no such file, or it is of another kind; the message says of which.
+        AuthUnreadableError: there is no such file, or it is of another kind; the message says of which.
     """
     content = _json_object(path, "client_secrets")
     if "web" in content:
         raise _no_client(path, "is of a client of type Web application, not Desktop app")
     if content.get("type") == "service_account":
-        raise SourceLoginError(
+        raise AuthUnreadableError(
             "client_secrets: is the key of a service account",
             place=str(path),
             next_step="Set service_account to it, and subject to the mailbox's address.",
@@ -59,13 +59,13 @@ def read_service_account(path: Path) -> dict[str, Any]:
     """The fields of a service account's key file.
 
     Raises:
-        SourceLoginError: there is no such file, or it is of another kind.
+        AuthUnreadableError: there is no such file, or it is of another kind.
     """
     key = _json_object(path, "service_account")
     if key.get("type") != "service_account" or not all(
         isinstance(key.get(name), str) for name in _KEY_FIELDS
     ):
-        raise SourceLoginError(
+        raise AuthUnreadableError(
             "service_account: is not the key file of a service account",
             place=str(path),
             next_step=f"Make a key of type JSON, and name its file. {GUIDE} shows how.",
@@ -79,7 +79,7 @@ def _json_object(path: Path, option: str) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else "not JSON"
-        raise SourceLoginError(
+        raise AuthUnreadableError(
             f"{option}: cannot be read: {reason}",
             place=str(path),
             next_step=f"Name the JSON file that Google's console gave. {GUIDE} shows how to get it.",
@@ -90,15 +90,15 @@ def _json_object(path: Path, option: str) -> dict[str, Any]:
 def _uri(content: Mapping[str, Any], name: str, path: Path, *, google: str) -> str | None:
     uri = content.get(name, google)
     if not isinstance(uri, str) or not is_safe_url(uri):
-        raise SourceLoginError(
+        raise AuthUnreadableError(
             f"{name}: must begin with https://", place=str(path), next_step="Download the file again."
         )
     # Older files name addresses of Google's that work as well.
     return None if uri == google or uri.startswith("https://accounts.google.com/") else uri
 
 
-def _no_client(path: Path, trouble: str) -> SourceLoginError:
-    return SourceLoginError(
+def _no_client(path: Path, trouble: str) -> AuthUnreadableError:
+    return AuthUnreadableError(
         f"client_secrets: {trouble}",
         place=str(path),
         next_step=f"Make a client of type Desktop app and download its JSON: {CLIENTS_PAGE}",

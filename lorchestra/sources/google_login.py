@@ -21,7 +21,7 @@ def open_login(options: GoogleLoginOptions, context: SourceContext) -> GoogleLog
     """The job's login. Google is not asked yet.
 
     Raises:
-        SourceLoginError: there is none, or its file cannot be used; says what to type.
+        AuthError: there is none, or its file cannot be used; says what to type.
     """
     return GoogleLogin(choose_login(options, context))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lorchestra.errors import SourceLoginError
+from lorchestra.errors import AuthMissingError
 from lorchestra.sources.base import SourceContext
 from lorchestra.sources.google_files import GOOGLE_TOKEN_URI, read_service_account
 from lorchestra.sources.google_login_options import GoogleLoginOptions, account_names
@@ -36,7 +36,7 @@ def choose_login(options: GoogleLoginOptions, context: SourceContext) -> ChosenL
     """The login to use; the first of service account, environment variables, and what was kept.
 
     Raises:
-        SourceLoginError: there is none, or it cannot be read.
+        AuthError: there is none, or it cannot be read.
     """
     names = account_names(options, context.source_system)
     # The shortest of the names is the one that people are asked to type.
@@ -80,7 +80,7 @@ def choose_login(options: GoogleLoginOptions, context: SourceContext) -> ChosenL
                 client_secret=login.client_secret,
                 refresh_token=login.refresh_token,
             )
-    raise SourceLoginError(
+    raise AuthMissingError(
         "login: there is none for this job",
         next_step=f"Type: lorchestra auth gmail {account}. Or set {_listed(prefix, VARIABLE_NAMES)}. "
         f"{GUIDE} has more.",
@@ -102,7 +102,7 @@ def _from_variables(environment: Mapping[str, str], prefix: str) -> dict[str, st
     if not prefix or not found:
         return None
     if missing := [name for name in VARIABLE_NAMES if name not in found]:
-        raise SourceLoginError(
+        raise AuthMissingError(
             f"login: is incomplete in the environment: {_listed(prefix, missing)} not set",
             next_step=f"Set it, or unset {_listed(prefix, list(found))} to use a login of lorchestra's own.",
         )

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from lorchestra.errors import SourceLoginError
+from lorchestra.errors import (
+    AuthClockError,
+    AuthConsentError,
+    AuthError,
+    AuthExpiredError,
+    AuthForbiddenError,
+    AuthMailboxError,
+    AuthRefusedError,
+    AuthScopeError,
+)
 from lorchestra.sources.google_login_options import SCOPE
 
 #: A clock that is wrong by more than this makes Google refuse what is signed with a time.
@@ -104,70 +113,70 @@ def token_refusal(  # noqa: PLR0911 - one return for each cause
     facts: LoginFacts,
     clock_skew_seconds: float | None = None,
     subtype: str = "",
-) -> SourceLoginError:
+) -> AuthError:
     """What a token endpoint's `error` and `error_description` mean for this login."""
     text = description.lower()
     if is_clock_wrong(clock_skew_seconds) or ("jwt" in text and "iat" in text and "exp" in text):
-        return SourceLoginError(_CLOCK, next_step=SET_CLOCK)
+        return AuthClockError(_CLOCK, next_step=SET_CLOCK)
     if facts.kind is LoginKind.SERVICE_ACCOUNT:
         return _of_service_account(error, text)
     match error:
         case "invalid_grant":
             return _invalid_grant(text, subtype, facts)
         case "invalid_client" | "deleted_client" | "disabled_client":
-            return SourceLoginError(
+            return AuthRefusedError(
                 "login: Google does not know this OAuth client, or its secret is wrong",
                 next_step=f"Look whether it still exists: {CLIENTS_PAGE}. Download its JSON, and type: "
                 f"lorchestra auth gmail {facts.account} --client-secrets FILE",
             )
         case "unauthorized_client":
-            return SourceLoginError(
+            return AuthRefusedError(
                 "login: the refresh token belongs to another OAuth client", next_step=facts.renew
             )
         case "invalid_scope":
-            return SourceLoginError(_SCOPE_MISSING, next_step=facts.renew)
+            return AuthScopeError(_SCOPE_MISSING, next_step=facts.renew)
         case "access_denied":
-            return SourceLoginError(
+            return AuthConsentError(
                 "login: consent was refused",
                 next_step=f"{facts.renew}. Allow it there. While the app is in testing, the account must be "
                 f"one of its test users: {AUDIENCE_PAGE}",
             )
         case "org_internal":
-            return SourceLoginError(
+            return AuthForbiddenError(
                 "login: the app is for members of another organisation only",
                 next_step=f"Make the audience External ({AUDIENCE_PAGE}), or log in with an account of it. "
                 f"{facts.renew}",
             )
         case "admin_policy_enforced":
-            return SourceLoginError(
+            return AuthForbiddenError(
                 "login: the Workspace administrator does not permit this app",
                 next_step="Ask them to trust the client ID: Admin console, Security, "
                 f"Access and data control, API controls, Manage app access. Then log in again. {facts.renew}",
             )
         case "redirect_uri_mismatch":
-            return SourceLoginError(
+            return AuthRefusedError(
                 "client_secrets: the OAuth client is not of type Desktop app",
                 next_step=f"Make one of that type: {CLIENTS_PAGE}. {GUIDE} shows how.",
             )
         case _:
-            return SourceLoginError(
+            return AuthRefusedError(
                 f"login: Google refused it{_known(error, _KNOWN_ERRORS)}", next_step=facts.renew
             )
 
 
-def _invalid_grant(text: str, subtype: str, facts: LoginFacts) -> SourceLoginError:
+def _invalid_grant(text: str, subtype: str, facts: LoginFacts) -> AuthError:
     if subtype in {"invalid_rapt", "rapt_required"} or "rapt" in text:
-        return SourceLoginError(
+        return AuthExpiredError(
             "login: the Workspace wants its people to sign in again from time to time",
             next_step=f"{facts.renew}. For jobs, an administrator can exempt the app, or give "
             "a service account.",
         )
     if "account" in text and ("deleted" in text or "disabled" in text):
-        return SourceLoginError(
+        return AuthRefusedError(
             "login: the Google account is deleted or disabled", next_step="Ask whoever administers it."
         )
     if _ended_with_testing(facts):
-        return SourceLoginError(
+        return AuthExpiredError(
             "login: has ended: the Google app is in testing, where logins last seven days",
             next_step=f"{facts.renew}. To make it last, publish the app first: {AUDIENCE_PAGE}",
         )
@@ -175,7 +184,7 @@ def _invalid_grant(text: str, subtype: str, facts: LoginFacts) -> SourceLoginErr
     causes = "permission was withdrawn, or the password changed, or it was not used for six months"
     if not known_to_last:
         causes += "; or the Google app is in testing, where logins last seven days"
-    return SourceLoginError(f"login: is not valid any more: {causes}", next_step=facts.renew)
+    return AuthExpiredError(f"login: is not valid any more: {causes}", next_step=facts.renew)
 
 
 def _ended_with_testing(facts: LoginFacts) -> bool:
@@ -185,18 +194,18 @@ def _ended_with_testing(facts: LoginFacts) -> bool:
     return age is not None and TESTING_DAYS <= age < TESTING_DAYS + _JUST_ENDED_DAYS
 
 
-def _of_service_account(error: str, text: str) -> SourceLoginError:
+def _of_service_account(error: str, text: str) -> AuthError:
     if error == "invalid_grant" and any(word in text for word in ("user id", "impersonat", '"sub"')):
-        return SourceLoginError(
+        return AuthMailboxError(
             "subject: Google knows no such user in the service account's Workspace",
             next_step="Set subject to the address of a mailbox of that Workspace.",
         )
     if error in {"unauthorized_client", "access_denied", "invalid_scope"}:
-        return SourceLoginError(
+        return AuthForbiddenError(
             "service_account: is not permitted to read this mailbox with the scope gmail.readonly",
             next_step=f"{_DELEGATE} It can take a day to be in force.",
         )
-    return SourceLoginError(
+    return AuthRefusedError(
         f"service_account: Google does not take the key{_known(error, _KNOWN_ERRORS)}",
         next_step="It may be deleted. Make a new key: https://console.cloud.google.com/iam-admin/serviceaccounts",
     )
@@ -209,7 +218,7 @@ def api_refusal(  # noqa: PLR0911 - one return for each cause
     *,
     facts: LoginFacts,
     clock_skew_seconds: float | None = None,
-) -> SourceLoginError:
+) -> AuthError:
     """What it means that the Gmail API answers with 400, 401 or 403 and these reasons."""
     text = message.lower()
     if {"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"} & set(reasons) or "scope" in text:
@@ -218,36 +227,36 @@ def api_refusal(  # noqa: PLR0911 - one return for each cause
             if facts.kind is LoginKind.SERVICE_ACCOUNT
             else f"{facts.renew}. Tick the box for reading mail there."
         )
-        return SourceLoginError(_SCOPE_MISSING, next_step=step)
+        return AuthScopeError(_SCOPE_MISSING, next_step=step)
     if {"accessNotConfigured", "SERVICE_DISABLED"} & set(reasons):
-        return SourceLoginError(
+        return AuthForbiddenError(
             "login: the Gmail API is not enabled in the Google project of the OAuth client",
             next_step=f"Enable it in that project, wait a minute, and run it again: {GMAIL_API_PAGE}",
         )
     if "domainPolicy" in reasons:
-        return SourceLoginError(
+        return AuthForbiddenError(
             "login: the Workspace administrator does not permit this app to use Gmail",
             next_step="Ask them to permit it: Admin console, Security, Access and data control, "
             "API controls.",
         )
     if "failedPrecondition" in reasons or "FAILED_PRECONDITION" in reasons:
         if "mail service not enabled" in text:
-            return SourceLoginError(
+            return AuthMailboxError(
                 "login: this account has no Gmail mailbox",
                 next_step=f"Turn Gmail on for it, or log in with another account. {facts.renew}",
             )
-        return SourceLoginError(
+        return AuthMailboxError(
             "login: Gmail finds no mailbox for this login",
             next_step=f"Check the account, or `subject` of a service account. {facts.renew}",
         )
     if is_clock_wrong(clock_skew_seconds):
-        return SourceLoginError(_CLOCK, next_step=SET_CLOCK)
+        return AuthClockError(_CLOCK, next_step=SET_CLOCK)
     if status == 401:
-        return SourceLoginError(
+        return AuthRefusedError(
             "login: Gmail refuses access tokens that Google gave a moment ago", next_step=facts.renew
         )
     known = next((reason for reason in sorted(reasons) if reason in _KNOWN_REASONS), "")
-    return SourceLoginError(
+    return AuthForbiddenError(
         f"login: Gmail does not permit it{_known(known, _KNOWN_REASONS)}", next_step=facts.renew
     )
 
@@ -257,9 +266,9 @@ def is_clock_wrong(skew_seconds: float | None) -> bool:
     return skew_seconds is not None and abs(skew_seconds) > CLOCK_SECONDS
 
 
-def scope_missing(facts: LoginFacts) -> SourceLoginError:
+def scope_missing(facts: LoginFacts) -> AuthError:
     """The person left the box for reading mail unticked."""
-    return SourceLoginError(_SCOPE_MISSING, next_step=f"{facts.renew}. Tick the box for reading mail there.")
+    return AuthScopeError(_SCOPE_MISSING, next_step=f"{facts.renew}. Tick the box for reading mail there.")
 
 
 def _known(word: str, words: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from google.auth.transport import Response
 from google.auth.transport.requests import Request
 from google.oauth2 import credentials, service_account
 
-from lorchestra.errors import SourceLoginError, SourceUnavailableError
+from lorchestra.errors import AuthError, AuthUnreadableError, SourceUnavailableError
 from lorchestra.sources.google_login_choice import ChosenLogin
 from lorchestra.sources.google_login_options import SCOPE
 from lorchestra.sources.google_refusals import api_refusal, token_refusal
@@ -59,7 +59,7 @@ class GoogleLogin:
         """A token that is valid for the next minute at least.
 
         Raises:
-            SourceLoginError: Google refused the login; says why and what to type.
+            AuthError: Google refused the login; says why and what to type.
             SourceUnavailableError: Google could not be asked.
         """
         with self._lock:
@@ -72,7 +72,7 @@ class GoogleLogin:
         """Another token in place of one that the API did not take. Threads with the same one share the new.
 
         Raises:
-            SourceLoginError: what was refused was new itself, or Google refused the login.
+            AuthError: what was refused was new itself, or Google refused the login.
             SourceUnavailableError: Google could not be asked.
         """
         with self._lock:
@@ -88,7 +88,7 @@ class GoogleLogin:
             self._renewals.append(self._renewed_at)
             return self._token
 
-    def refused_permission(self, status: int, reasons: Collection[str], message: str) -> SourceLoginError:
+    def refused_permission(self, status: int, reasons: Collection[str], message: str) -> AuthError:
         """What it means for this login that the API answered so. `message` is looked at, and not repeated."""
         return api_refusal(
             status,
@@ -115,7 +115,7 @@ class GoogleLogin:
         expiry = self._credentials.expiry
         self._expires_at = expiry.replace(tzinfo=UTC) if expiry else _NEVER
 
-    def _refused(self) -> SourceLoginError:
+    def _refused(self) -> AuthError:
         answer = self._transport.refusal
         return token_refusal(
             answer.get("error", ""),
@@ -168,7 +168,7 @@ def _credentials(chosen: ChosenLogin) -> Any:
             {**chosen.key, "token_uri": chosen.token_uri}, scopes=[SCOPE], subject=chosen.subject
         )
     except ValueError:
-        raise SourceLoginError(
+        raise AuthUnreadableError(
             "service_account: its private key cannot be read",
             next_step="Make a new key of type JSON, and name its file.",
         ) from None

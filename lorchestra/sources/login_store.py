@@ -12,7 +12,7 @@ from typing import Any
 import keyring
 from keyring.errors import NoKeyringError, PasswordDeleteError
 
-from lorchestra.errors import SourceLoginError, UsageError
+from lorchestra.errors import AuthUnreadableError, UsageError
 from lorchestra.sources.google_login_options import ACCOUNT_NAME
 from lorchestra.spool import make_private_folder
 
@@ -61,7 +61,7 @@ class LoginStore:
 
         Raises:
             UsageError: the account's name cannot be one.
-            SourceLoginError: neither a keyring nor a file could be written.
+            AuthUnreadableError: neither a keyring nor a file could be written.
         """
         name, text = self._name(account), json.dumps(asdict(login), default=datetime.isoformat)
         if self._kept_by_keyring(name, text):
@@ -74,15 +74,15 @@ class LoginStore:
 
         Raises:
             UsageError: the account's name cannot be one.
-            SourceLoginError: what is kept cannot be read, or others can read it too.
+            AuthUnreadableError: what is kept cannot be read, or others can read it too.
         """
         name = self._name(account)
-        trouble: SourceLoginError | None = None
+        trouble: AuthUnreadableError | None = None
         found: list[FoundLogin] = []
         try:
             if (text := _asked_of_keyring(name)) is not None:
                 found.append(FoundLogin(login=self._parsed(text, name, KEYRING), place=KEYRING))
-        except SourceLoginError as error:
+        except AuthUnreadableError as error:
             trouble = error
         if (text := self._read(name)) is not None:
             place = str(self._file(name))
@@ -96,7 +96,7 @@ class LoginStore:
 
         Raises:
             UsageError: the account's name cannot be one.
-            SourceLoginError: it cannot be removed.
+            AuthUnreadableError: it cannot be removed.
         """
         name, places = self._name(account), []
         if _asked_of_keyring(name) is not None:
@@ -158,7 +158,7 @@ class LoginStore:
         try:
             with path.open(encoding="utf-8") as file:
                 if os.fstat(file.fileno()).st_mode & _OPEN_TO_OTHERS:
-                    raise SourceLoginError(
+                    raise AuthUnreadableError(
                         "login: its file can be read by others",
                         place=str(path),
                         next_step=f"Type: chmod 600 '{path}'. Log in again if somebody may have read it.",
@@ -168,7 +168,7 @@ class LoginStore:
             return None
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise SourceLoginError(
+            raise AuthUnreadableError(
                 f"login: its file cannot be read: {reason}", place=str(path), next_step=self._again(name)
             ) from None
 
@@ -186,7 +186,7 @@ class LoginStore:
                 token_uri=kept.get("token_uri"),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise SourceLoginError(
+            raise AuthUnreadableError(
                 "login: what is kept is no login of lorchestra's", place=place, next_step=self._again(name)
             ) from None
 
@@ -207,16 +207,16 @@ def _home(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("HOME") or Path.home())
 
 
-def _locked() -> SourceLoginError:
-    return SourceLoginError(
+def _locked() -> AuthUnreadableError:
+    return AuthUnreadableError(
         "login: the system keyring is there, but cannot be used",
         next_step="Unlock it. To keep logins in a file instead, set "
         "PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring and log in again.",
     )
 
 
-def _unwritable(path: Path, error: OSError) -> SourceLoginError:
-    return SourceLoginError(
+def _unwritable(path: Path, error: OSError) -> AuthUnreadableError:
+    return AuthUnreadableError(
         f"login: its file cannot be written: {error.strerror or type(error).__name__}",
         place=str(path),
         next_step="Make the folder writable, or set XDG_CONFIG_HOME to another.",

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.sources.maildir_reader import is_maildir
 
 
@@ -16,13 +16,13 @@ def find_mailboxes(patterns: Sequence[str], base: Path, *, maildirs: bool) -> li
     it stands is taken as it stands. What a pattern finds inside a Maildir is that Maildir's own.
 
     Raises:
-        SourcePermanentError: a pattern names nothing that can be read as a mailbox.
+        SourceUnreadableError: a pattern names nothing that can be read as a mailbox.
     """
     found: dict[Path, Path] = {}
     for pattern in patterns:
         matches = list(_matches(pattern, base, maildirs=maildirs))
         if not matches:
-            raise SourcePermanentError(
+            raise SourceUnreadableError(
                 "path: nothing matches it",
                 place=f"{pattern!r} in {base}",
                 next_step="Correct `path`; it is relative to the folder of the configuration file.",
@@ -47,14 +47,14 @@ def _matches(pattern: str, base: Path, *, maildirs: bool) -> Iterator[Path]:
             yield path
 
 
-def _not_a_mailbox(pattern: str, *, maildirs: bool) -> SourcePermanentError:
+def _not_a_mailbox(pattern: str, *, maildirs: bool) -> SourceUnreadableError:
     if maildirs:
-        return SourcePermanentError(
+        return SourceUnreadableError(
             "path: is a folder, but not a Maildir: it has no `cur` and `new`",
             place=repr(pattern),
             next_step="Name the mbox files in it, for example with `/*.mbox`, or the Maildir itself.",
         )
-    return SourcePermanentError(
+    return SourceUnreadableError(
         "path: is a folder; expected the mbox file of the export",
         place=repr(pattern),
         next_step="Name the file, for example `Takeout/Mail/*.mbox`.",

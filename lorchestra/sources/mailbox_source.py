@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Cursor, Progress, Record, Rejection, Window
 from lorchestra.sources.base import SourceOptions
 from lorchestra.sources.from_line import from_line_date
@@ -69,7 +69,7 @@ class MailboxSource:
         a rejection, `too_large`; the full format gives its headers.
 
         Raises:
-            SourcePermanentError: a path names nothing, or something that is no mailbox or cannot be read.
+            SourceUnreadableError: a path names nothing, or something that is no mailbox or cannot be read.
         """
         mailboxes = find_mailboxes(self.options.paths, self.base, maildirs=self.maildirs)
         ends = self._measure(mailboxes)
@@ -115,7 +115,7 @@ class MailboxSource:
             with mailbox.open("rb", buffering=0) as stream:
                 yield from read_mbox(stream, name=name, quoting=self.options.quoting)
         except NotAnMboxError as error:
-            raise SourcePermanentError(
+            raise SourceUnreadableError(
                 "path: is not an mbox file: it does not begin with a `From ` line",
                 place=name,
                 next_step="Name an mbox file, unpacked, or (for source `mbox`) a Maildir.",
@@ -141,9 +141,9 @@ class MailboxSource:
             mailbox.relative_to(self.base).as_posix() if mailbox.is_relative_to(self.base) else mailbox.name
         )
 
-    def _unreadable(self, mailbox: Path, error: OSError) -> SourcePermanentError:
+    def _unreadable(self, mailbox: Path, error: OSError) -> SourceUnreadableError:
         reason = error.strerror or type(error).__name__
-        return SourcePermanentError(
+        return SourceUnreadableError(
             f"path: cannot be read: {reason}",
             place=self._name(mailbox),
             next_step="Check that the file is there and that you may read it.",

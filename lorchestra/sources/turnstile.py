@@ -3,11 +3,16 @@
 import time
 from threading import Condition
 
-from lorchestra.errors import SourceQuotaError
+from lorchestra.errors import ConcurrencyError, ProjectRateError, QuotaError, UserRateError
 from lorchestra.sources.pace import Pace, Permit, Refusal
 
 # Whoever is not let in for so long had better come back later.
 _PATIENCE_SECONDS = 15 * 60.0
+_ERRORS: dict[Refusal, type[QuotaError]] = {
+    Refusal.USER: UserRateError,
+    Refusal.PROJECT: ProjectRateError,
+    Refusal.CONCURRENCY: ConcurrencyError,
+}
 
 
 class StoppedError(Exception):
@@ -55,7 +60,7 @@ class Turnstile:
         Returns whether another regime was recognised by it.
 
         Raises:
-            SourceQuotaError: it has refused every call for a quarter of an hour, or asks for more than that.
+            QuotaError: it has refused every call for a quarter of an hour, or asks for more than that.
         """
         with self._changed:
             now = time.monotonic()
@@ -63,9 +68,8 @@ class Turnstile:
             refused_for = self._pace.refused_for(now)
             self._changed.notify_all()
         if max(refused_for, wait_seconds) > _PATIENCE_SECONDS:
-            raise SourceQuotaError(
+            raise _ERRORS[refusal](
                 "quota: is used up, and will not be there again within a quarter of an hour",
-                next_step="Run the job again later; it goes on where it was.",
             )
         return recognised
 

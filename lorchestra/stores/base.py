@@ -20,7 +20,7 @@ ENTRY_POINT_GROUP = "lorchestra.stores"
 class Store(Protocol):
     """Where the two tables are. Every method is one short, complete piece of work.
 
-    All of them raise `StoreBusyError` or `StoreUnavailableError` when the store cannot be reached, and
+    All of them raise `StoreBusyError` or `StoreUnreachableError` when the store cannot be reached, and
     `StoreSchemaError` when its tables are missing or differ from what this version needs.
     """
 

@@ -127,7 +127,7 @@ class Connection:
         """The client; each time it is asked for counts as a call.
 
         Raises:
-            StoreLoginError: there are no credentials.
+            StoreAuthError: there are no credentials.
         """
         with self._lock:
             self.calls += 1

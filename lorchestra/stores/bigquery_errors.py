@@ -17,12 +17,12 @@ from google.resumable_media import DataCorruption, InvalidResponse
 from lorchestra.errors import (
     LorchestraError,
     StoreAccessError,
+    StoreAuthError,
     StoreBusyError,
     StoreError,
-    StoreLoginError,
     StoreQuotaError,
     StoreSchemaError,
-    StoreUnavailableError,
+    StoreUnreachableError,
 )
 
 SETUP = "Run `lorchestra setup` to make the dataset and the tables."
@@ -108,9 +108,9 @@ def explained(error: Exception) -> StoreError:  # noqa: PLR0911 - one return for
         error = error.cause
     reason = reason_of(error)
     if isinstance(error, auth.GoogleAuthError) and not isinstance(error, auth.TransportError):
-        return StoreLoginError("store: there are no valid credentials for BigQuery", next_step=_LOGIN)
+        return StoreAuthError("store: there are no valid credentials for BigQuery", next_step=_LOGIN)
     if isinstance(error, api.Unauthorized):
-        return StoreLoginError("store: BigQuery refused the credentials", next_step=_LOGIN)
+        return StoreAuthError("store: BigQuery refused the credentials", next_step=_LOGIN)
     if reason == "quotaExceeded" or (isinstance(error, api.Forbidden) and reason == "rateLimitExceeded"):
         return StoreQuotaError(
             f"store: a quota of BigQuery is used up: {reason}",
@@ -123,18 +123,18 @@ def explained(error: Exception) -> StoreError:  # noqa: PLR0911 - one return for
     if is_concurrent_update(error):
         return StoreBusyError("store: others kept changing the table", next_step="Run it again.")
     if is_transient(error):
-        return StoreUnavailableError(
+        return StoreUnreachableError(
             f"store: BigQuery did not answer as it should: {reason}", next_step="Run it again later."
         )
     if isinstance(error, TimeoutError | api.RetryError):
-        return StoreUnavailableError(
+        return StoreUnreachableError(
             "store: BigQuery did not finish in time", next_step="Run it again later."
         )
     if isinstance(error, api.BadRequest):
         where = field_of(getattr(error, "errors", None) or ())
         at = f" at {where}" if where else ""
         return StoreSchemaError(f"store: BigQuery refused a request: {reason}{at}", next_step=CHECK)
-    return StoreUnavailableError(f"store: BigQuery could not be used: {reason}", next_step=DOCTOR)
+    return StoreUnreachableError(f"store: BigQuery could not be used: {reason}", next_step=DOCTOR)
 
 
 def field_of(errors: Sequence[Any]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from lorchestra.errors import StoreError, StoreSchemaError, StoreUnavailableError
+from lorchestra.errors import StoreError, StoreSchemaError, StoreUnreachableError
 from lorchestra.model import Event
 from lorchestra.setup import EVENT_LOG_COLUMNS
 from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection
@@ -88,7 +88,7 @@ def _send(
         if not rows:
             return
         if not repetitions.wait():
-            raise StoreError(
+            raise StoreUnreachableError(
                 "store: BigQuery took an event and does not show it", next_step="Run it again later."
             )
 
@@ -99,7 +99,7 @@ def _refused(errors: Sequence[Mapping[str, Any]]) -> StoreError:
     own = [entry for entry in entries if entry.get("reason") != "stopped"] or entries
     reason = first_reason(own) or "no reason given"
     if reason in PASSING_REASONS | {"timeout"}:
-        return StoreUnavailableError(
+        return StoreUnreachableError(
             f"store: event_log: BigQuery did not take an event: {reason}", next_step="Run it again later."
         )
     field = field_of(own)

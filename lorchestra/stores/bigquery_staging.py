@@ -11,7 +11,7 @@ from typing import IO, Any, Self, cast
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud import bigquery
 
-from lorchestra.errors import ObjectRefusedError, StoreError
+from lorchestra.errors import ObjectRefusedError, StoreBusyError
 from lorchestra.model import TableNames
 from lorchestra.steps import Step, reached
 from lorchestra.stores.bigquery_client import CALL_SECONDS, Connection, Repetitions
@@ -89,7 +89,7 @@ class Staging:
                     continue
             self._name = name
             return self
-        raise StoreError("store: no name is free for a staging table", next_step="Run it again.")
+        raise StoreBusyError("store: no name is free for a staging table", next_step="Run it again.")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

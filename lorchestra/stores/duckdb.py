@@ -18,19 +18,13 @@ from typing import Any, Self, TypeVar
 import duckdb
 import pyarrow as pa
 
-from lorchestra.errors import (
-    ConfigError,
-    QueryError,
-    StoreBusyError,
-    StoreSchemaError,
-    StoreUnavailableError,
-)
+from lorchestra.errors import ConfigError, QueryError, StoreBusyError, StoreSchemaError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
 from lorchestra.setup.differences import described, differences
 from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
-from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
+from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict
 from lorchestra.stores.duckdb_query import failed_query, select
 from lorchestra.stores.googlesql import translate
 
@@ -218,9 +212,7 @@ class DuckDBStore:
             except duckdb.CatalogException:
                 raise StoreSchemaError("store: the tables are not there", next_step=_SETUP) from None
             except duckdb.Error as error:
-                raise StoreUnavailableError(
-                    f"store: reading failed: {type(error).__name__}{cause(error)}", place=str(self.path)
-                ) from None
+                raise self._file.failure("reading failed", error) from None
 
     def _write(
         self,
@@ -254,12 +246,7 @@ class DuckDBStore:
                     raise StoreBusyError(
                         "store: another thread of this process was writing", place=str(self.path)
                     ) from None
-                # The engine's own words may quote the data it choked on.
-                raise StoreUnavailableError(
-                    f"store: writing failed: {type(error).__name__}{cause(error)}",
-                    place=str(self.path),
-                    next_step="Check space and rights there, then run it again.",
-                ) from None
+                raise self._file.failure("writing failed", error) from None
             except BaseException:
                 _rollback(connection)
                 raise

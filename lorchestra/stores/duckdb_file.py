@@ -10,7 +10,14 @@ from pathlib import Path
 
 import duckdb
 
-from lorchestra.errors import StoreBusyError, StoreUnavailableError
+from lorchestra.errors import (
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreUnreachableError,
+    StoreUnreadableError,
+)
 
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
 _BLOCK_SIZE = 16384
@@ -18,17 +25,19 @@ _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _INTERRUPTED = "Query interrupted"
 _LOCKED = "Could not set lock on file"
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
-_REASONS = (
-    "No space left on device",
-    "File too large",
-    "Input/output error",
-    "Disk quota exceeded",
-    "Permission denied",
-    "Read-only file system",
-    "No such file or directory",
-    "Is a directory",
-    "not a valid DuckDB database file",
-)
+# What of an engine's message is told, and what it means.
+_REASONS: dict[str, type[StoreError]] = {
+    "No space left on device": StoreFullError,
+    "Disk quota exceeded": StoreFullError,
+    "File too large": StoreFullError,
+    "Permission denied": StoreReadOnlyError,
+    "Read-only file system": StoreReadOnlyError,
+    "Operation not permitted": StoreReadOnlyError,
+    "Is a directory": StoreUnreadableError,
+    "not a valid DuckDB database file": StoreUnreadableError,
+    "No such file or directory": StoreUnreachableError,
+    "Input/output error": StoreUnreachableError,
+}
 
 
 class DuckDBFile:
@@ -42,12 +51,12 @@ class DuckDBFile:
         """Whether there is anything at the path.
 
         Raises:
-            StoreUnavailableError: its folder may not be looked into.
+            StoreError: its folder may not be looked into.
         """
         try:
             return self.path.exists()
         except OSError as error:
-            raise self._unavailable(error) from None
+            raise self.failure("cannot be opened", error) from None
 
     @contextmanager
     def open_for_reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -77,7 +86,7 @@ class DuckDBFile:
             with suppress(FileExistsError):
                 self.path.hardlink_to(new)
         except (duckdb.Error, OSError) as error:
-            raise self._unavailable(error) from None
+            raise self.failure("cannot be opened", error) from None
         finally:
             with suppress(OSError):
                 new.unlink()
@@ -101,11 +110,11 @@ class DuckDBFile:
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 # This very process may have the file open in the other mode: a ConnectionException.
                 if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
-                    raise self._unavailable(error) from None
+                    raise self.failure("cannot be opened", error) from None
                 if time.monotonic() >= deadline:
                     raise self._busy(_HOLDER.search(str(error))) from None
             except (duckdb.Error, OSError) as error:
-                raise self._unavailable(error) from None
+                raise self.failure("cannot be opened", error) from None
             jitter = random.uniform(0.5, 1)  # noqa: S311 - spreads waiting processes, hides nothing
             time.sleep(min(wait * jitter, max(0.0, deadline - time.monotonic())))
             wait = min(wait * 2, _LONGEST_WAIT)
@@ -118,12 +127,10 @@ class DuckDBFile:
             next_step="Close that program, or raise busy_timeout_seconds under [store], and run again.",
         )
 
-    def _unavailable(self, error: Exception) -> StoreUnavailableError:
-        return StoreUnavailableError(
-            f"store: cannot be opened: {type(error).__name__}{cause(error)}",
-            place=str(self.path),
-            next_step="Check that its folder exists and is writable, and that it is a DuckDB file.",
-        )
+    def failure(self, what: str, error: Exception) -> StoreError:
+        """What the engine or the operating system refused, by its reason."""
+        kind = _REASONS.get(_reason(error) or "", StoreUnreachableError)
+        return kind(f"store: {what}: {type(error).__name__}{cause(error)}", place=str(self.path))
 
 
 @contextmanager
@@ -142,7 +149,12 @@ def cause(error: Exception) -> str:
 
     The rest of such a message may quote the data that the engine choked on.
     """
-    return next((f" ({reason})" for reason in _REASONS if reason in str(error)), "")
+    reason = _reason(error)
+    return f" ({reason})" if reason else ""
+
+
+def _reason(error: Exception) -> str | None:
+    return next((reason for reason in _REASONS if reason in str(error)), None)
 
 
 def first_line(error: Exception) -> str:

@@ -216,7 +216,7 @@ def test_a_service_that_goes_away_leaves_the_account_in_the_outbox(
     assert [event["event_type"] for event in project.waiting()] == ["ingestion.failed", "job.failed"]
     bigquery_service.reset()
     runs = project.lorchestra("runs", "--json").rows
-    assert [(run["state"], run["error_code"]) for run in runs] == [("failed", "store.unavailable")]
+    assert [(run["state"], run["error_code"]) for run in runs] == [("failed", "store.unreachable")]
     assert project.lorchestra("run", JOB, "--json").rows[0]["recovered"] == 3
     assert len(project.events()) == 6
 

@@ -325,7 +325,7 @@ def test_a_login_that_ends_in_the_middle_costs_nothing_that_was_fetched(
 ) -> None:
     refused = answer(401, {"error": {"code": 401, "errors": [{"reason": "authError"}]}})
     service.fail(Fault(method="GET", path="/messages/", action=refused, times=10_000, after=100))
-    assert run(project, code=1)["error_code"] == "source.login"
+    assert run(project, code=1)["error_code"] == "auth.refused"
     service.forget_faults()
     assert run(project)["state"] == "succeeded"
     assert len(ids(project)) == 220

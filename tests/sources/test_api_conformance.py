@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pytest
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Checkpoint, Record, Window
 from tests.sources.api_case import ApiCase, ApiService, Reading, Table, dates, read
 
@@ -255,7 +255,7 @@ def test_an_expired_cursor_is_survived_by_a_killed_reading(
 def test_a_cursor_that_is_not_its_own_is_refused(
     case: ApiCase, service: ApiService, cursor: dict[str, object]
 ) -> None:
-    with pytest.raises(SourcePermanentError, match=r"^cursor: ") as raised:
+    with pytest.raises(SourceUnreadableError, match=r"^cursor: ") as raised:
         read(case.open(service), cursor)
     assert raised.value.next_step
     assert service.calls == 0

@@ -12,9 +12,9 @@ from itertools import islice
 import pytest
 
 from lorchestra.errors import (
+    AuthError,
     LorchestraError,
     SourceError,
-    SourceLoginError,
     SourceUnavailableError,
 )
 from lorchestra.model import Record, Rejection, Window
@@ -146,7 +146,7 @@ def test_a_login_that_ends_in_the_middle_is_renewed(
 
 def test_a_login_that_was_taken_back_is_told_with_what_to_do(case: ApiCase, service: ApiService) -> None:
     service.revoke_login()
-    with pytest.raises(SourceLoginError, match=r"^login: ") as raised:
+    with pytest.raises(AuthError, match=r"^login: ") as raised:
         read(case.open(service))
     assert raised.value.next_step
     assert not raised.value.retryable
@@ -159,7 +159,7 @@ def test_a_login_that_is_taken_back_in_the_middle_ends_the_run(case: ApiCase, ta
         items = case.open(service, stored=table.stored).records(Window(), None)
         before, later = list(islice(items, 3)), Reading()
         service.revoke_login()
-        with pytest.raises(SourceLoginError):
+        with pytest.raises(AuthError):
             later.items.extend(items)
         table.merge(before)
         merged = table.objects()

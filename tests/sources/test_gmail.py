@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Window
 from lorchestra.sources.gmail import GMAIL
 from tests.gmail.front import Fault, answer, gmail_service, rewrite
@@ -203,7 +203,7 @@ def test_a_search_with_or_is_narrowed_by_a_window_as_a_whole(mailbox: ServedMail
     mailbox.service.fail(Fault(method="GET", path=r"/messages\?", action=refused))
     source = GMAIL_CASE.open(mailbox, q="from:a@example.com OR from:b")
     with pytest.raises(
-        SourcePermanentError, match=r"^endpoint: finds messages\.list wrong: http_400$"
+        SourceUnreadableError, match=r"^endpoint: finds messages\.list wrong: http_400$"
     ) as raised:
         read(source, window=Window(since=dates(1)[0]))
     assert "q and labels" in str(raised.value.next_step)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lorchestra.errors import SourceLoginError, SourceUnavailableError
+from lorchestra.errors import AuthError, SourceUnavailableError
 from lorchestra.sources import google_calls, pace
 from lorchestra.sources.google_calls import ATTEMPTS, FailedCallError, NotFoundError
 from lorchestra.sources.pace import CALLS_MAX
@@ -153,7 +153,7 @@ def test_what_is_not_permitted_is_not_tried_again(service: GmailService, signed_
     """The error is the login's, which knows what to type."""
     service.grant_scopes("https://www.googleapis.com/auth/gmail.send")
     try:
-        with pytest.raises(SourceLoginError, match="login"):
+        with pytest.raises(AuthError, match="login"):
             get(signed_in.calls())
     finally:
         service.grant_scopes("https://www.googleapis.com/auth/gmail.readonly")

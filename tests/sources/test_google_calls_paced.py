@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lorchestra.errors import SourceError, SourceQuotaError
+from lorchestra.errors import DailyQuotaError, SourceError, UserRateError
 from lorchestra.sources import google_calls, pace
 from lorchestra.sources.fetching import fetched
 from lorchestra.sources.google_calls import ATTEMPTS, FailedCallError, NotFoundError
@@ -110,13 +110,13 @@ def test_nobody_waits_for_more_than_a_quarter_of_an_hour(
     with ThreadPoolExecutor(CALLS_MAX) as pool:
         working = [pool.submit(work) for _ in range(CALLS_MAX)]
         errors = {type(one.exception(20)) for one in working}
-    assert SourceQuotaError in errors
-    assert errors <= {SourceQuotaError, StoppedError}
+    assert UserRateError in errors
+    assert errors <= {UserRateError, StoppedError}
 
 
 def test_todays_quota_is_not_waited_for(service: GmailService, signed_in: SignedIn) -> None:
     fails(service, Answered(google_error(403, "x", reason="dailyLimitExceeded", status="X")))
-    with pytest.raises(SourceQuotaError, match="today"):
+    with pytest.raises(DailyQuotaError, match="today"):
         get(signed_in.calls())
     assert statuses(service) == [403]
 

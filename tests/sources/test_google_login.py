@@ -16,7 +16,7 @@ import requests
 from keyring.backends import fail
 from pydantic import ValidationError
 
-from lorchestra.errors import SourceError, SourceLoginError, SourceUnavailableError
+from lorchestra.errors import AuthError, SourceError, SourceUnavailableError
 from lorchestra.model import Finding
 from lorchestra.sources.base import SourceContext
 from lorchestra.sources.google_login import GoogleLogin, login_findings, open_login
@@ -134,7 +134,7 @@ def test_an_incomplete_set_of_variables_names_what_is_missing(
         variables[name] = ""
     else:
         del variables[name]
-    with pytest.raises(SourceLoginError, match=f"incomplete.*{name} not set") as refused:
+    with pytest.raises(AuthError, match=f"incomplete.*{name} not set") as refused:
         open_login(options(service), context(base, variables))
     assert_clean(service, refused.value)
 
@@ -171,7 +171,7 @@ def test_a_service_account_without_delegation_is_explained(service: GmailService
     """Which scope to approve, and where."""
     (base / "key.json").write_text(json.dumps(service.service_account_key()))
     chosen = GoogleLoginOptions(service_account="key.json", subject="somebody@else.example")
-    with pytest.raises(SourceLoginError, match="not permitted") as refused:
+    with pytest.raises(AuthError, match="not permitted") as refused:
         open_login(chosen, context(base)).access_token()
     assert READONLY in (refused.value.next_step or "")
     assert "admin.google.com" in (refused.value.next_step or "")
@@ -199,7 +199,7 @@ def test_a_wrong_key_file_is_explained(base: Path, content: str | None, says: st
     """By what is wrong with it, never by what is in it."""
     if content is not None:
         (base / "key.json").write_text(content)
-    with pytest.raises(SourceLoginError, match=says) as refused:
+    with pytest.raises(AuthError, match=says) as refused:
         open_login(GoogleLoginOptions(service_account="key.json", subject="me@b.example"), context(base))
     assert "a@b" not in str(refused.value)
     assert refused.value.next_step
@@ -207,7 +207,7 @@ def test_a_wrong_key_file_is_explained(base: Path, content: str | None, says: st
 
 def test_no_login_names_the_command_and_the_variables(base: Path) -> None:
     """Both can be copied."""
-    with pytest.raises(SourceLoginError, match="there is none") as refused:
+    with pytest.raises(AuthError, match="there is none") as refused:
         open_login(GoogleLoginOptions(), context(base))
     step = refused.value.next_step or ""
     assert "lorchestra auth gmail acct1." in step
@@ -272,7 +272,7 @@ def test_a_fresh_token_that_is_refused_ends_it(service: GmailService, base: Path
     """Else one would ask for tokens for ever."""
     login = by_variables(service, base)
     renewed = login.renew(login.access_token())
-    with pytest.raises(SourceLoginError, match="refuses access tokens"):
+    with pytest.raises(AuthError, match="refuses access tokens"):
         login.renew(renewed)
     assert token_requests(service) == 2
 
@@ -284,7 +284,7 @@ def test_renewing_slowly_ends_too(service: GmailService, base: Path, monkeypatch
     token = login.access_token()
     for _ in range(5):
         token = login.renew(token)
-    with pytest.raises(SourceLoginError, match="refuses access tokens"):
+    with pytest.raises(AuthError, match="refuses access tokens"):
         login.renew(token)
     assert token_requests(service) == 6
 
@@ -351,33 +351,50 @@ def assert_clean(service: GmailService, *told: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "says", "does"),
+    ("answered", "says", "does", "code"),
     [
         (
             ("invalid_grant", "Token has been expired or revoked."),
             "password changed",
             "lorchestra auth gmail acct1",
+            "auth.expired",
         ),
-        (("invalid_grant", "Account has been deleted"), "deleted", "administers"),
-        (("invalid_grant", "reauth related error (invalid_rapt)"), "sign in again", "auth gmail acct1"),
-        (("invalid_client", "The OAuth client was not found."), "OAuth client", "--client-secrets"),
-        (("unauthorized_client", "Unauthorized"), "another OAuth client", "auth gmail acct1"),
-        (("invalid_scope", "Some requested scopes were invalid."), "gmail.readonly", "auth gmail acct1"),
-        (("access_denied", "Account Restricted"), "consent was refused", "test users"),
-        (("admin_policy_enforced", ""), "administrator", "Admin console"),
-        (("org_internal", ""), "organisation", "External"),
-        (("me@example.com 1//x", "me@example.com 1//x"), "refused it", "auth gmail acct1"),
+        (("invalid_grant", "Account has been deleted"), "deleted", "administers", "auth.refused"),
+        (
+            ("invalid_grant", "reauth related error (invalid_rapt)"),
+            "sign in again",
+            "auth gmail acct1",
+            "auth.expired",
+        ),
+        (
+            ("invalid_client", "The OAuth client was not found."),
+            "OAuth client",
+            "--client-secrets",
+            "auth.refused",
+        ),
+        (("unauthorized_client", "Unauthorized"), "another OAuth client", "auth gmail acct1", "auth.refused"),
+        (
+            ("invalid_scope", "Some requested scopes were invalid."),
+            "gmail.readonly",
+            "auth gmail acct1",
+            "auth.scope",
+        ),
+        (("access_denied", "Account Restricted"), "consent was refused", "test users", "auth.no_consent"),
+        (("admin_policy_enforced", ""), "administrator", "Admin console", "auth.forbidden"),
+        (("org_internal", ""), "organisation", "External", "auth.forbidden"),
+        (("me@example.com 1//x", "me@example.com 1//x"), "refused it", "auth gmail acct1", "auth.refused"),
     ],
 )
 def test_a_refused_login_says_why_and_what_to_do(
-    service: GmailService, base: Path, answered: tuple[str, str], says: str, does: str
+    service: GmailService, base: Path, *, answered: tuple[str, str], says: str, does: str, code: str
 ) -> None:
     """Google's text helps to find the cause, and is not repeated."""
     keep(service, base)
     service.refuse_login(*answered)
-    with pytest.raises(SourceLoginError, match=says) as refused:
+    with pytest.raises(AuthError, match=says) as refused:
         open_login(options(service), context(base)).access_token()
-    assert does in (refused.value.next_step or "")
+    assert does in refused.value.next_step
+    assert refused.value.code == code
     assert_clean(service, refused.value)
     assert "1//" not in f"{refused.value} {refused.value.next_step}"
     assert "@" not in str(refused.value)
@@ -402,7 +419,7 @@ def test_an_ended_login_of_a_testing_app_is_recognised(
     expires_at = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
     keep(service, base, age_days=age_days, expires_at=expires_at)
     service.refuse_login("invalid_grant", "Token has been expired or revoked.")
-    with pytest.raises(SourceLoginError) as refused:
+    with pytest.raises(AuthError) as refused:
         open_login(options(service), context(base)).access_token()
     said = str(refused.value)
     assert {
@@ -419,7 +436,7 @@ def test_a_revoked_login_is_refused(base: Path) -> None:
         login = by_variables(service, base)
         token = login.access_token()
         service.revoke()
-        with pytest.raises(SourceLoginError, match="withdrawn") as refused:
+        with pytest.raises(AuthError, match="withdrawn") as refused:
             login.renew(token)
         assert "TAP_GMAIL_ACCT1_PERSONAL_REFRESH_TOKEN" in (refused.value.next_step or "")
 
@@ -428,7 +445,7 @@ def test_reauthentication_is_recognised_by_its_subtype(service: GmailService, ba
     """Google's library has words of its own for it, which name another program."""
     denied = answer(400, {"error": "invalid_grant", "error_subtype": "invalid_rapt", "error_description": ""})
     service.fail(Fault(method="POST", path="^/token", action=denied))
-    with pytest.raises(SourceLoginError, match="sign in again"):
+    with pytest.raises(AuthError, match="sign in again"):
         by_variables(service, base).access_token()
 
 
@@ -437,11 +454,11 @@ def test_a_wrong_clock_is_named(service: GmailService, base: Path) -> None:
     date = format_datetime(datetime.now(UTC) - timedelta(minutes=20), usegmt=True)
     denied = answer(400, {"error": "invalid_grant"}, {"Date": date})
     service.fail(Fault(method="POST", path="^/token", action=denied))
-    with pytest.raises(SourceLoginError, match="clock") as refused:
+    with pytest.raises(AuthError, match="clock") as refused:
         by_variables(service, base).access_token()
     assert "timedatectl" in (refused.value.next_step or "")
     service.refuse_login("invalid_grant", "Invalid JWT: … Check your iat and exp values in the JWT claim.")
-    with pytest.raises(SourceLoginError, match="clock"):
+    with pytest.raises(AuthError, match="clock"):
         by_variables(service, base).access_token()
 
 
@@ -468,7 +485,7 @@ def test_a_refused_permission_says_why_and_what_to_do(
 ) -> None:
     """What the API answers, in our words."""
     refused = api_refusal(status, reasons, message, facts=FACTS)
-    with pytest.raises(SourceLoginError, match=says):
+    with pytest.raises(AuthError, match=says):
         raise refused
     assert does in (refused.next_step or "")
     assert "@" not in str(refused)

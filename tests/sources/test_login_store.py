@@ -13,7 +13,7 @@ from keyring.backends import fail, null
 from keyring.errors import KeyringLocked
 from keyrings.alt.file import PlaintextKeyring
 
-from lorchestra.errors import SourceLoginError, UsageError
+from lorchestra.errors import AuthError, UsageError
 from lorchestra.sources.login_store import KEYRING, LoginStore, StoredLogin
 
 NOW = datetime(2025, 11, 24, 14, 30, tzinfo=UTC)
@@ -141,7 +141,7 @@ def test_a_file_that_others_can_read_is_refused(
     """The error has the command that mends it, and nothing of what is in the file."""
     place = Path(store.save("acct1", login()))
     place.chmod(open_to)
-    with pytest.raises(SourceLoginError, match="can be read by others") as refused:
+    with pytest.raises(AuthError, match="can be read by others") as refused:
         store.load("acct1")
     assert f"chmod 600 '{place}'" in (refused.value.next_step or "")
     place.chmod(0o600)
@@ -153,7 +153,7 @@ def test_a_damaged_file_is_explained(store: LoginStore, without_keyring: None, c
     """Whatever stands there instead of a login, none of it is repeated."""
     place = Path(store.save("acct1", login()))
     place.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(SourceLoginError) as refused:
+    with pytest.raises(AuthError) as refused:
         store.load("acct1")
     assert "1//" not in refused.value.message
     assert refused.value.next_step
@@ -162,7 +162,7 @@ def test_a_damaged_file_is_explained(store: LoginStore, without_keyring: None, c
 def test_a_locked_keyring_is_no_missing_login(store: LoginStore, use) -> None:  # type: ignore[no-untyped-def]
     """Where only the keyring can have it, the error says to unlock it."""
     use(LockedKeyring())
-    with pytest.raises(SourceLoginError, match="keyring") as refused:
+    with pytest.raises(AuthError, match="keyring") as refused:
         store.load("acct1")
     assert "Unlock" in (refused.value.next_step or "")
 
@@ -178,7 +178,7 @@ def test_an_account_is_a_plain_name(store: LoginStore, without_keyring: None, na
 def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path, without_keyring: None) -> None:
     """A file stands where the folder should be."""
     (tmp_path / "config").write_text("")
-    with pytest.raises(SourceLoginError, match="cannot be written"):
+    with pytest.raises(AuthError, match="cannot be written"):
         LoginStore({"XDG_CONFIG_HOME": str(tmp_path / "config")}).save("acct1", login())
 
 

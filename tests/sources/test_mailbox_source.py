@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Record, Rejection, Window
 from lorchestra.sources.base import SourceContext
 from lorchestra.sources.mbox import MBOX
@@ -63,7 +63,7 @@ def test_a_position_is_the_file_and_the_offset(tmp_path: Path, read: Read) -> No
 @pytest.mark.parametrize("source", ["mbox", "takeout"])
 def test_a_path_that_names_nothing_is_an_error(tmp_path: Path, read: Read, source: str, path: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourcePermanentError, match=r"^path: nothing matches") as raised:
+    with pytest.raises(SourceUnreadableError, match=r"^path: nothing matches") as raised:
         read(source, path=path)
     assert path in (raised.value.place or "")
     assert path not in str(raised.value)
@@ -73,14 +73,14 @@ def test_a_path_that_names_nothing_is_an_error(tmp_path: Path, read: Read, sourc
 @pytest.mark.parametrize("source", ["mbox", "takeout"])
 def test_a_folder_that_is_no_maildir_is_an_error(tmp_path: Path, read: Read, source: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SourcePermanentError, match=r"^path: is a folder"):
+    with pytest.raises(SourceUnreadableError, match=r"^path: is a folder"):
         read(source, path="folder")
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, read: Read) -> None:
     with socket.socket(socket.AF_UNIX) as unreadable:  # even for root, whom no permissions keep out
         unreadable.bind(str(tmp_path / "a.mbox"))
-        with pytest.raises(SourcePermanentError, match=r"^path: cannot be read: No such device"):
+        with pytest.raises(SourceUnreadableError, match=r"^path: cannot be read: No such device"):
             read("mbox", path="a.mbox")
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_goes_away_is_an_error(tmp_path: Path) -> None:
     records = MBOX.open(MBOX.options(path="*.mbox"), SourceContext(base=tmp_path)).records(Window(), None)
     next(records)
     (tmp_path / "b.mbox").unlink()
-    with pytest.raises(SourcePermanentError, match=r"^path: cannot be read"):
+    with pytest.raises(SourceUnreadableError, match=r"^path: cannot be read"):
         next(records)
 
 

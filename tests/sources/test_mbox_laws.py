@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorchestra.errors import SourcePermanentError
+from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Record, Window
 from lorchestra.sources.base import SourceContext
 from lorchestra.sources.mbox import MBOX
@@ -185,7 +185,7 @@ def test_an_empty_file_is_an_empty_mailbox(messages: Messages, content: bytes) -
     "content", [b"Subject: a bare message\n\nbody\n", b"PK\x03\x04", b"From here on\nno\n", b"\x1f\x8b\x08"]
 )
 def test_another_file_is_refused_by_name(messages: Messages, content: bytes) -> None:
-    with pytest.raises(SourcePermanentError, match=r"^path: is not an mbox file"):
+    with pytest.raises(SourceUnreadableError, match=r"^path: is not an mbox file"):
         messages(content)
 
 

@@ -17,7 +17,7 @@ from google.oauth2 import credentials as oauth2
 from google.oauth2 import service_account
 from requests.exceptions import ReadTimeout
 
-from lorchestra.errors import ConfigError, StoreLoginError
+from lorchestra.errors import ConfigError, StoreAuthError
 from lorchestra.store_url import BigQueryUrl
 from lorchestra.stores.bigquery_client import Connection, make_client
 
@@ -113,7 +113,7 @@ def test_no_credentials_at_all_is_a_login_error(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    with pytest.raises(StoreLoginError) as caught:
+    with pytest.raises(StoreAuthError) as caught:
         connection(1).client.list_datasets()
     assert "gcloud auth application-default login" in str(caught.value.next_step)
 

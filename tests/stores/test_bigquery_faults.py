@@ -17,11 +17,11 @@ from google.cloud import bigquery
 from lorchestra.errors import (
     QueryError,
     StoreAccessError,
+    StoreAuthError,
     StoreError,
-    StoreLoginError,
     StoreQuotaError,
     StoreSchemaError,
-    StoreUnavailableError,
+    StoreUnreachableError,
 )
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
@@ -210,7 +210,7 @@ FOR_GOOD: list[tuple[str, tuple[str, ...], Any, type[StoreError], str]] = [
         StoreAccessError,
         "lorchestra doctor",
     ),
-    ("the login has ended", COUNT, failing(401, "authError"), StoreLoginError, "gcloud auth"),
+    ("the login has ended", COUNT, failing(401, "authError"), StoreAuthError, "gcloud auth"),
     ("no right to load", BEGIN_UPLOAD, failing(403, "accessDenied"), StoreAccessError, "lorchestra doctor"),
     ("no right to run jobs", COUNT, failing(403, "accessDenied"), StoreAccessError, "lorchestra doctor"),
     ("a quota of loads", BEGIN_UPLOAD, failing(403, "quotaExceeded"), StoreQuotaError, "later"),
@@ -220,11 +220,11 @@ FOR_GOOD: list[tuple[str, tuple[str, ...], Any, type[StoreError], str]] = [
         "the service is down for loads",
         BEGIN_UPLOAD,
         failing(503, "backendError"),
-        StoreUnavailableError,
+        StoreUnreachableError,
         "later",
     ),
-    ("the service is down for queries", COUNT, failing(500, "internalError"), StoreUnavailableError, "later"),
-    ("nobody answers", MERGE, cut_before(), StoreUnavailableError, "later"),
+    ("the service is down for queries", COUNT, failing(500, "internalError"), StoreUnreachableError, "later"),
+    ("nobody answers", MERGE, cut_before(), StoreUnreachableError, "later"),
     (
         "two staged rows for one object",
         MERGE,
@@ -368,7 +368,7 @@ def test_a_row_that_is_not_taken_for_a_moment_is_sent_again(
     errors = {"insertErrors": [{"index": 0, "errors": [trouble]}]}
     bigquery_service.fail(fault(INSERT, answer(200, errors), times=times))
     if times > 1:
-        with pytest.raises(StoreUnavailableError, match=r"event_log: .*backendError"):
+        with pytest.raises(StoreUnreachableError, match=r"event_log: .*backendError"):
             log(store)
         return
     event_id = log(store)
@@ -389,7 +389,7 @@ def test_a_table_that_was_just_made_is_waited_for(
     [
         (403, "accessDenied", StoreAccessError),
         (403, "quotaExceeded", StoreQuotaError),
-        (503, "backendError", StoreUnavailableError),
+        (503, "backendError", StoreUnreachableError),
     ],
 )
 def test_an_event_that_cannot_be_written_is_one_clear_error(

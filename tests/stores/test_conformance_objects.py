@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorchestra.errors import ArgumentError, IdemKeyError, RecordError, StoreSchemaError
+from lorchestra.errors import ArgumentError, IdemKeyError, ObjectError, StoreSchemaError
 from lorchestra.model import MergeCounts, StagedBatch
 from tests.stores.conftest import RUN_ID, SOURCE, Bench
 
@@ -298,7 +298,7 @@ def test_a_failing_source_leaves_whole_batches(bench: Bench) -> None:
 
 def test_a_bad_record_leaves_whole_batches(bench: Bench) -> None:
     """A record that cannot be stored stops the call; batches before it are stored."""
-    with pytest.raises(RecordError, match=r"^objects: number 6: "):
+    with pytest.raises(ObjectError, match=r"^objects: number 6: "):
         bench.upsert([*(mail(n) for n in range(5)), mail(5, size=math.nan)], batch_size=2)
     assert set(bench.payloads()) == {key(n) for n in range(4)}
 
@@ -401,7 +401,7 @@ def test_a_payload_is_json_to_queries(bench: Bench) -> None:
 )
 def test_what_is_not_json_is_refused_by_number(bench: Bench, value: Any) -> None:
     """A record that is not JSON is an error that says which record and repeats nothing of it."""
-    with pytest.raises(RecordError) as caught:
+    with pytest.raises(ObjectError) as caught:
         bench.upsert([mail(1), mail(2, secret=SECRET, value=value), mail(3)])
     assert str(caught.value).startswith("objects: number 2: ")
     assert SECRET not in str(caught.value)
@@ -410,7 +410,7 @@ def test_what_is_not_json_is_refused_by_number(bench: Bench, value: Any) -> None
 @pytest.mark.parametrize("record", [None, "text", 7, ["id"], b"{}"], ids=str)
 def test_what_is_no_object_is_refused(bench: Bench, record: Any) -> None:
     """A record must be a JSON object."""
-    with pytest.raises(RecordError, match=r"^objects: number 1: "):
+    with pytest.raises(ObjectError, match=r"^objects: number 1: "):
         bench.upsert([record], idem_key_fn=lambda _: key("x"))
 
 

@@ -16,12 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lorchestra.errors import (
-    ConfigError,
-    StoreBusyError,
-    StoreSchemaError,
-    StoreUnavailableError,
-)
+from lorchestra.errors import ConfigError, StoreBusyError, StoreError
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
@@ -180,10 +175,10 @@ def test_a_url_that_names_no_file_is_refused(url: str) -> None:
 # Not a store
 
 
-def use(store: Store) -> list[StoreUnavailableError | StoreSchemaError]:
-    errors: list[StoreUnavailableError | StoreSchemaError] = []
+def use(store: Store) -> list[StoreError]:
+    errors: list[StoreError] = []
     for work in (lambda: upsert(store, [1]), lambda: store.query("SELECT 1 AS a"), store.create_tables):
-        with pytest.raises((StoreUnavailableError, StoreSchemaError)) as caught:
+        with pytest.raises(StoreError) as caught:
             work()
         errors.append(caught.value)
     return errors
@@ -196,6 +191,7 @@ def test_a_file_of_something_else_is_left_alone(open_file: OpenFile, tmp_path: P
     path = tmp_path / "clock.duckdb"
     path.write_bytes(content)
     for error in use(open_file("clock.duckdb")):
+        assert error.code == "store.unreadable"
         assert "not a valid DuckDB database file" in str(error)
     assert path.read_bytes() == content
 
@@ -386,7 +382,7 @@ os._exit(9)
 
 @pytest.mark.parametrize("limit", [5_000, 60_000, 300_000, 700_000])
 def test_a_full_disk_keeps_what_was_stored(open_file: OpenFile, tmp_path: Path, limit: int) -> None:
-    """No space is StoreUnavailableError with the reason; reported batches stay, and it goes on with space."""
+    """No space is StoreFullError with the reason; reported batches stay, and it goes on with space."""
     # A limit on the size of files is the full disk that needs no privileges.
     path = tmp_path / "lorchestra.duckdb"
     process = merger(path, "full", calls=400, size=100, file_limit=limit)
@@ -394,7 +390,7 @@ def test_a_full_disk_keeps_what_was_stored(open_file: OpenFile, tmp_path: Path, 
     *lines, last = process.communicate(timeout=60)[0].splitlines()
 
     name, message = json.loads(last)
-    assert name == "StoreUnavailableError"
+    assert name == "StoreFullError"
     assert "File too large" in message
     reported = sum(line.startswith("merged") for line in lines)
     assert reported < 400

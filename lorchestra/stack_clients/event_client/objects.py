@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from lorchestra.errors import ArgumentError, IdemKeyError, RecordError
+from lorchestra.errors import ArgumentError, IdemKeyError, ObjectError
 from lorchestra.idem_keys import external_id
 from lorchestra.model import BatchBounds, IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
 from lorchestra.stack_clients.event_client.arguments import (
@@ -50,7 +50,7 @@ def upsert_objects(
     Raises:
         ArgumentError: an argument is bad; the message begins with its name. Nothing was written.
         IdemKeyError: `idem_key_fn` found no identity in an object. Batches before it are merged.
-        RecordError: an object is not JSON. Batches before it are merged.
+        ObjectError: an object is not JSON. Batches before it are merged.
         StoreError: a merge failed. Batches before it are merged.
     """
     _check_objects(objects)
@@ -100,12 +100,12 @@ def keyed(objects: Iterable[Any], idem_key_fn: IdemKeyFn) -> Iterator[tuple[str,
 
     Raises:
         IdemKeyError: an object has no identity.
-        RecordError: an object is not JSON.
+        ObjectError: an object is not JSON.
     """
     for number, obj in enumerate(objects, start=1):
         try:
             yield idem_key(obj, idem_key_fn), serialised(obj)
-        except RecordError as error:
+        except ObjectError as error:
             raise type(error)(f"objects: number {number}: {error.message}") from error
 
 
@@ -134,10 +134,10 @@ def serialised(obj: Any) -> bytes:
     """The object as JSON with sorted keys: equal objects give equal bytes.
 
     Raises:
-        RecordError: it is not a JSON object.
+        ObjectError: it is not a JSON object.
     """
     if not isinstance(obj, Mapping):
-        raise RecordError("not a JSON object")
+        raise ObjectError("not a JSON object")
     plain = obj if isinstance(obj, dict) else dict(obj)
     try:
         text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
@@ -157,7 +157,7 @@ def _serialised_by_the_standard_library(obj: dict[str, Any]) -> bytes:
         text = json.dumps(obj, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError):
-        raise RecordError("not JSON") from None
+        raise ObjectError("not JSON") from None
 
 
 def merge_in_batches(
