@@ -1,8 +1,6 @@
 """A DuckDB file that several processes share: opened for moments, waited for while it is busy."""
 
-import random
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,13 +16,16 @@ from lorchestra.errors import (
     StoreUnreachableError,
     StoreUnreadableError,
 )
+from lorchestra.stores.file_queue import FileQueue
 
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
 _BLOCK_SIZE = 16384
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _INTERRUPTED = "Query interrupted"
 _LOCKED = "Could not set lock on file"
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
+# A look at the queue costs nothing, a try to open the file 10 ms of work.
+_LOOK_SECONDS = 0.01
+_FIRST_TRY_SECONDS, _LAST_TRY_SECONDS = 0.01, 0.05
 # What of an engine's message is told, and what it means.
 _REASONS: dict[str, type[StoreError]] = {
     "No space left on device": StoreFullError,
@@ -41,22 +42,43 @@ _REASONS: dict[str, type[StoreError]] = {
 
 
 class DuckDBFile:
-    """The file, and the wait for it: DuckDB lets one process write, or several read, never both."""
+    """The file, and the wait for it: DuckDB lets one process write, or several read, never both.
+
+    Who finds it busy waits in a queue, so that nobody is overtaken again and again: not by others that write,
+    and not by readers that come all the time.
+    """
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float) -> None:
         self.path = path
         self._busy_timeout_seconds = busy_timeout_seconds
+        self._queue = FileQueue(path)
+        self._seen = False
 
     def exists(self) -> bool:
         """Whether there is anything at the path.
 
         Raises:
+            StoreUnreachableError: a file that was there is gone. A disk that was unplugged must not become an
+                empty store.
             StoreError: its folder may not be looked into.
         """
         try:
-            return self.path.exists()
+            there = self.path.exists()
         except OSError as error:
             raise self.failure("cannot be opened", error) from None
+        if self._seen and not there:
+            raise StoreUnreachableError(
+                "store: the file is gone; it was there a moment ago",
+                place=str(self.path),
+                next_step="Bring it back: mount its disk again, or move it to its place.",
+            )
+        self._seen = there
+        return there
+
+    def remove_half_made(self) -> None:
+        """Remove what processes left that were killed while they waited for the file or made it."""
+        if not self._queue.is_empty():
+            self._queue.remove_dead()
 
     @contextmanager
     def open_for_reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -78,18 +100,17 @@ class DuckDBFile:
         So a process that is killed here leaves nothing half made at the path, and of two that make it at the
         same time one gives way. The block size can only be chosen by whoever makes the file.
         """
-        new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        self.remove_half_made()
         try:
-            duckdb.connect(new, config={"default_block_size": str(_BLOCK_SIZE)}).close()
-            # It will hold what the sources hold: mail is its owner's business.
-            new.chmod(0o600)
-            with suppress(FileExistsError):
-                self.path.hardlink_to(new)
+            with self._queue.place() as place:
+                new = place.take()
+                duckdb.connect(new, config={"default_block_size": str(_BLOCK_SIZE)}).close()
+                # It will hold what the sources hold: mail is its owner's business.
+                new.chmod(0o600)
+                with suppress(FileExistsError):
+                    self.path.hardlink_to(new)
         except (duckdb.Error, OSError) as error:
             raise self.failure("cannot be opened", error) from None
-        finally:
-            with suppress(OSError):
-                new.unlink()
 
     @contextmanager
     def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -103,21 +124,39 @@ class DuckDBFile:
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self._busy_timeout_seconds
-        wait = _FIRST_WAIT
-        while True:
-            try:
-                return duckdb.connect(self.path, read_only=read_only)
-            except (duckdb.IOException, duckdb.ConnectionException) as error:
-                # This very process may have the file open in the other mode: a ConnectionException.
-                if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
-                    raise self.failure("cannot be opened", error) from None
-                if time.monotonic() >= deadline:
-                    raise self._busy(_HOLDER.search(str(error))) from None
-            except (duckdb.Error, OSError) as error:
+        holder: re.Match[str] | None = None
+        if self._queue.is_empty():
+            connection, holder = self._try(read_only=read_only)
+            if connection is not None:
+                return connection
+        next_try, pause = 0.0, _FIRST_TRY_SECONDS
+        with self._queue.place() as place:
+            while True:
+                over = (now := time.monotonic()) >= deadline
+                if over or (place.is_first() and now >= next_try):
+                    connection, holder = self._try(read_only=read_only)
+                    if connection is not None:
+                        return connection
+                    next_try, pause = now + pause, min(pause * 2, _LAST_TRY_SECONDS)
+                if over:
+                    raise self._busy(holder)
+                time.sleep(max(0.0, min(_LOOK_SECONDS, deadline - time.monotonic())))
+
+    def _try(
+        self, *, read_only: bool
+    ) -> tuple[duckdb.DuckDBPyConnection, None] | tuple[None, re.Match[str] | None]:
+        """A connection; or none while the file is busy, and who has it."""
+        # Opening for writing would make one that is gone, and not as `_make` does.
+        self.exists()
+        try:
+            return duckdb.connect(self.path, read_only=read_only), None
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            # This very process may have the file open in the other mode: a ConnectionException.
+            if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
                 raise self.failure("cannot be opened", error) from None
-            jitter = random.uniform(0.5, 1)  # noqa: S311 - spreads waiting processes, hides nothing
-            time.sleep(min(wait * jitter, max(0.0, deadline - time.monotonic())))
-            wait = min(wait * 2, _LONGEST_WAIT)
+            return None, _HOLDER.search(str(error))
+        except (duckdb.Error, OSError) as error:
+            raise self.failure("cannot be opened", error) from None
 
     def _busy(self, holder: re.Match[str] | None) -> StoreBusyError:
         who = f"process {holder['pid']} ({Path(holder['program']).name})" if holder else "this very process"
