@@ -5,8 +5,6 @@ being run already.
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lorchestra.cli_auth import auth
-from lorchestra.cli_base import Commands, job_names, opened_store, say, shown_progress, tell, with_settings
+from lorchestra.cli_base import Commands, job_names, opened_store, with_settings
 from lorchestra.cli_first import completion, init
 from lorchestra.cli_read import jobs, query, runs
+from lorchestra.cli_run import accounted, print_outcome, watched
 from lorchestra.cli_store import copy, doctor, setup
-from lorchestra.errors import StoreError, UsageError
+from lorchestra.cli_verify import verify
+from lorchestra.errors import UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
-    from lorchestra.jobs.context import JobContext, JobProgress, JobResult
+    from lorchestra.jobs.context import JobContext, JobResult
     from lorchestra.rejects import Reject
-    from lorchestra.run_lock import RunMarker
-    from lorchestra.runs import RunLog
-
-_BEAT_SECONDS = 5.0
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +53,7 @@ def run(job: str, *, as_json: bool, settings: "Settings", **options: Any) -> Non
     JOB is a name, or PACKAGE/JOB where several packages bring one of that name. Times without a zone are
     local; a day is its midnight.
     """
-    _print_outcome(_run_job_impl(job, settings=settings, **options), as_json=as_json)
+    print_outcome(_run_job_impl(job, settings=settings, **options), as_json=as_json)
 
 
 @main.command()
@@ -99,20 +95,7 @@ def retry(run_id: str, *, as_json: bool, show_traceback: bool, settings: "Settin
         retry_of=run_id,
         retried=rejects,
     )
-    _print_outcome(outcome, as_json=as_json)
-
-
-def _print_outcome(outcome: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        from lorchestra.terminal import print_rows
-
-        print_rows(list(outcome), [outcome], form="json")
-    else:
-        from lorchestra.outcome import outcome_line
-
-        click.echo(outcome_line(outcome))
-    if outcome["state"] == "failed":
-        raise click.exceptions.Exit(1)
+    print_outcome(outcome, as_json=as_json)
 
 
 def _run_job_impl(
@@ -140,12 +123,8 @@ def _run_job_impl(
     from tzlocal import get_localzone
 
     from lorchestra.config import trace_id_from_environment
-    from lorchestra.interruption import signals_end_the_run
     from lorchestra.jobs.context import JobContext
     from lorchestra.jobs.registry import find_job, job_function
-    from lorchestra.run_lock import Run, job_lock
-    from lorchestra.runs import RunLog, close_dead_run, new_run, new_run_without_store, settle
-    from lorchestra.steps import Step, reached
     from lorchestra.timespan import window
 
     job = find_job(job_name, settings)
@@ -174,96 +153,17 @@ def _run_job_impl(
     parameters = {"since": since, "until": until, "limit": limit, **job.settings.model_dump()}
     if retry_of is not None:
         parameters["retry_of"] = retry_of
-    run = Run(
-        run_id=context.run_id,
-        job_name=job.name,
+    return accounted(
+        function,
+        context,
         package_name=job.package_name,
-        started_at=now,
-        trace_id=context.trace_id,
+        parameters=parameters,
+        show_traceback=show_traceback,
     )
-    with signals_end_the_run(), job_lock(context.spool, run) as marker:
-        try:
-            settle(context.spool, context.store)
-            close_dead_run(marker, context.store)
-            run = new_run(run, context.store)
-            log = RunLog(run, store=context.store, spool=context.spool)
-            marker.write(run)
-            reached(Step.STARTING)
-            log.started(parameters)
-        except StoreError as error:
-            marker.remove_of(run)
-            run = new_run_without_store(run, context.spool)
-            RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
-            raise
-        context = context.for_run(run.run_id, seen_at=run.started_at, checkpoint=marker.checkpoint)
-        return _finished(function, context, log, marker, show_traceback=show_traceback)
-
-
-def _finished(
-    function: Callable[["JobContext"], "JobResult | None"],
-    context: "JobContext",
-    log: "RunLog",
-    marker: "RunMarker",
-    *,
-    show_traceback: bool,
-) -> dict[str, Any]:
-    """The job's work, and the event of its end."""
-    from lorchestra.interruption import ignore_signals
-    from lorchestra.jobs.context import JobResult
-    from lorchestra.jobs.failure import error_code, explained
-    from lorchestra.jobs.registry import retriable
-    from lorchestra.rejects import open_rejects, rejects_path
-    from lorchestra.steps import Step, reached
-
-    outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
-    try:
-        reached(Step.STARTED)
-        result = _watched(function, context, marker)
-        reached(Step.ENDING)
-        ignore_signals()
-        delivered = log.completed()
-    except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
-        ignore_signals()
-        if show_traceback:
-            say("".join(traceback.format_exception(error)))
-        # Told first: when nothing can be written any more, this is still seen.
-        tell(explained(error, context.job_name))
-        delivered = log.failed(error)
-        outcome["state"] = "failed"
-        outcome["error_code"] = error_code(error)
-    else:
-        # A job of another package may return what it likes.
-        outcome = {**(result.counts if isinstance(result, JobResult) else {}), **outcome}
-    marker.remove()
-    outcome["duration_seconds"] = log.seconds
-    if outcome.get("rejected"):
-        say(f"Rejected records, with reason and place: {rejects_path(context.spool, context.run_id)}")
-        if retriable(open_rejects(context.spool, context.run_id), context.source):
-            say(f"`lorchestra retry {context.run_id}` tries them again.")
-    if not delivered:
-        say("The store could not be written; the end of this run waits in the outbox for the next command.")
-    return outcome
-
-
-def _watched(
-    function: Callable[["JobContext"], "JobResult | None"], context: "JobContext", marker: "RunMarker | None"
-) -> "JobResult | None":
-    """The job's work, with a progress bar, and a sign of life now and then."""
-    beaten = time.monotonic()
-    with shown_progress(context.job_name) as (show, say_above):
-
-        def report(progress: "JobProgress") -> None:
-            nonlocal beaten
-            show(progress)
-            if marker is not None and time.monotonic() - beaten >= _BEAT_SECONDS:
-                beaten = time.monotonic()
-                marker.beat()
-
-        return function(context.reporting_to(report, say_above))
 
 
 def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "JobContext") -> dict[str, Any]:
-    result = _watched(function, context, None)
+    result = watched(function, context)
     counts = result.counts if result is not None else {}
     return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
 
@@ -271,6 +171,7 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
 main.add_command(runs)
 main.add_command(jobs)
 main.add_command(query)
+main.add_command(verify)
 main.add_command(setup)
 main.add_command(doctor)
 main.add_command(copy)

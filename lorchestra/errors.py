@@ -24,6 +24,7 @@ below them; sources, stores and jobs of other packages may raise them for what i
 Messages name the field, never its value: no content of an object, address or token may stand in one.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 _READ_THE_EVENT = "`lorchestra runs show RUN_ID` shows how far it came; `lorchestra run JOB` tries again."
@@ -402,7 +403,13 @@ class SpoolError(RunError):
 
 
 class MissingObjectsError(RunError):
-    """A check found that something is missing."""
+    """A check found that something is missing. Its `counts` stand in the event of the failure."""
 
     code = "verify.missing"
     next_step = "`lorchestra run JOB` reads again what the source has."
+
+    def __init__(
+        self, message: str, *, next_step: str | None = None, counts: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.counts = counts or {}

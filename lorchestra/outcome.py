@@ -16,8 +16,11 @@ _COUNT_WORDS = (
     ("recovered", "recovered from an earlier run"),
     ("resolved", "resolved"),
     ("rejected", "rejected"),
+    ("checks", "checks"),
+    ("missing", "missing"),
+    ("unknown", "not to be compared"),
 )
-_ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known"})
+_ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known", "missing"})
 # What a run says of itself, or says first.
 _NO_COUNTS = frozenset({"run_id", "job_name", "state", "duration_seconds", "error_code", "records_extracted"})
 

@@ -11,9 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
-from lorchestra.errors import QueryError, StoreAccessError, StoreError, StoreSchemaError
+from lorchestra.errors import (
+    MissingObjectsError,
+    QueryError,
+    RunInterruptedError,
+    StoreAccessError,
+    StoreError,
+    StoreSchemaError,
+)
 from lorchestra.history import run_events
 from lorchestra.jobs.failure import describe, error_code, is_retryable, stack_hint
 from lorchestra.model import Event
@@ -22,7 +27,7 @@ from lorchestra.redact import redact
 from lorchestra.run_lock import Run, RunMarker
 from lorchestra.stack_clients.event_client import log_event
 from lorchestra.stack_clients.event_client.events import make_event
-from lorchestra.stores.base import StagesTables, Store
+from lorchestra.stores.base import CleansUp, Store
 
 SOURCE_SYSTEM = "lorchestra"
 OBJECT_TYPE = "job_run"
@@ -58,10 +63,10 @@ class RunLog:
         self._keep(self._event("job.started", self._start(parameters)))
         self._keep(self._failure(error))
 
-    def completed(self) -> bool:
-        """Log `job.completed`; False when it had to go to the outbox."""
+    def completed(self, details: Mapping[str, Any]) -> bool:
+        """Log `job.completed` with what the job has to say; False when it had to go to the outbox."""
         self.seconds = self._elapsed()
-        payload = {**self._identity(), "duration_seconds": self.seconds}
+        payload = {**details, **self._identity(), "duration_seconds": self.seconds}
         return self._append(self._event("job.completed", payload))
 
     def failed(self, error: BaseException) -> bool:
@@ -82,6 +87,7 @@ class RunLog:
 
     def _failure(self, error: BaseException) -> Event:
         payload = {
+            **(error.counts if isinstance(error, MissingObjectsError) else {}),
             **self._identity(),
             "duration_seconds": self.seconds,
             "error_type": type(error).__name__,
@@ -160,21 +166,15 @@ def settle(spool: Path, store: Store) -> None:
     folder = spool / "runs"
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         marker = RunMarker(spool, path.stem)
-        try:
-            marker.lock.acquire(blocking=False)
-        except Timeout:
-            continue
-        try:
-            close_dead_run(marker, store)
-        finally:
-            marker.lock.release()
+        with marker.closing() as is_dead:
+            if is_dead:
+                close_dead_run(marker, store)
 
 
 def close_dead_run(marker: RunMarker, store: Store) -> None:
     """Close the run that left the marker, unless its end is on record. The caller holds the job's lock.
 
-    A run that this store knows nothing of is left alone: it belongs to another store, or died before it
-    began.
+    What the run left half done in the store is removed. A run of another store is left alone.
 
     Raises:
         StoreError: the store cannot be reached; the marker stays.
@@ -183,39 +183,45 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
     if content is None:
         marker.remove()
         return
-    event_types = {event["event_type"] for event in _recorded_events(content["run_id"], store)}
-    if not event_types:
+    if content["store"] not in (None, store.address):
         return
-    if event_types.isdisjoint(_JOB_ENDS):
-        if isinstance(store, StagesTables):
-            # Whoever may not look for them may close the run all the same; their time is limited.
-            with suppress(StoreAccessError):
-                store.drop_staged(content["run_id"])
-        ingestion = content.get("ingestion")
-        if ingestion is not None and event_types.isdisjoint(_INGESTION_ENDS):
-            _close_dead_ingestion(ingestion, content, store)
-        started = datetime.fromisoformat(content["started_at"])
-        last_sign = datetime.fromtimestamp(marker.path.stat().st_mtime, UTC)
-        log_event(
-            event_type="job.failed",
-            source_system=SOURCE_SYSTEM,
-            object_type=OBJECT_TYPE,
-            correlation_id=content["run_id"],
-            trace_id=content["trace_id"],
-            status="failed",
-            error_message="The run ended without a word: its process was killed, or the machine went down.",
-            payload={
-                "job_name": content["job_name"],
-                "package_name": content["package_name"],
-                "duration_seconds": round(max(0.0, (last_sign - started).total_seconds()), 3),
-                "error_type": "ProcessDied",
-                "error_code": "run.interrupted",
-                "retryable": True,
-                "pid": content["pid"],
-            },
-            bq_client=store,
-        )
+    event_types = {event["event_type"] for event in _recorded_events(content["run_id"], store)}
+    if event_types.isdisjoint(_JOB_ENDS) and isinstance(store, CleansUp):
+        # Whoever may not look for it may close the run all the same; what is left has a limited time.
+        with suppress(StoreAccessError):
+            store.clean_up(content["run_id"])
+    # A run without any event died before it began.
+    if event_types and event_types.isdisjoint(_JOB_ENDS):
+        _close(content, marker, event_types, store)
     marker.remove()
+
+
+def _close(content: Mapping[str, Any], marker: RunMarker, event_types: set[str], store: Store) -> None:
+    ingestion = content.get("ingestion")
+    if ingestion is not None and event_types.isdisjoint(_INGESTION_ENDS):
+        _close_dead_ingestion(ingestion, content, store)
+    started = datetime.fromisoformat(content["started_at"])
+    last_alive = marker.last_alive() or started
+    log_event(
+        event_type="job.failed",
+        source_system=SOURCE_SYSTEM,
+        object_type=OBJECT_TYPE,
+        correlation_id=content["run_id"],
+        trace_id=content["trace_id"],
+        status="failed",
+        error_message="The run ended without a word: its process was killed, or the machine went down.",
+        payload={
+            "job_name": content["job_name"],
+            "package_name": content["package_name"],
+            "duration_seconds": round(max(0.0, (last_alive - started).total_seconds()), 3),
+            "error_type": "ProcessDied",
+            "error_code": RunInterruptedError.code,
+            "retryable": True,
+            "last_alive_at": last_alive.isoformat(),
+            "pid": content["pid"],
+        },
+        bq_client=store,
+    )
 
 
 def _close_dead_ingestion(ingestion: Mapping[str, Any], run: Mapping[str, Any], store: Store) -> None:
@@ -230,7 +236,7 @@ def _close_dead_ingestion(ingestion: Mapping[str, Any], run: Mapping[str, Any], 
         error_message="The run ended without a word while it was ingesting.",
         payload={
             "error_type": "ProcessDied",
-            "error_code": "run.interrupted",
+            "error_code": RunInterruptedError.code,
             "retryable": True,
             "resume": {"cursor": ingestion["cursor"]},
         },

@@ -44,6 +44,11 @@ class JobSpool:
             part.rename(part.with_suffix(""))
         return sorted(self._folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
 
+    @property
+    def waiting(self) -> int:
+        """How many segments wait, or are being written. Any process may ask."""
+        return sum(1 for _ in self._folder.glob("*.jsonl*")) if self._folder.is_dir() else 0
+
     def writer(
         self, run_id: str, *, source_system: str, object_type: str, bounds: BatchBounds
     ) -> "SegmentWriter":

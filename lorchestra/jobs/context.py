@@ -33,9 +33,13 @@ class JobProgress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobResult:
-    """What a job says it did: small counts, shown at the end of the run."""
+    """What a job says it did: small counts, shown at the end of the run.
+
+    `details` are small values that stand in the payload of `job.completed`.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: A job is a callable that takes its context. Raising is failing; returning None is having nothing to say.

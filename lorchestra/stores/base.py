@@ -75,11 +75,11 @@ class Store(Protocol):
 
 
 @runtime_checkable
-class StagesTables(Protocol):
-    """**Capability:** a merge passes through tables that a killed process leaves behind."""
+class CleansUp(Protocol):
+    """**Capability:** a killed process may leave something half done beside the tables."""
 
-    def drop_staged(self, run_id: str) -> None:
-        """Drop what this run left staged. Its process must be dead."""
+    def clean_up(self, run_id: str) -> None:
+        """Remove what this run left. Its process must be dead."""
 
 
 @runtime_checkable

@@ -114,7 +114,7 @@ class BigQueryStore:
         with service_errors(), self._missing_tables_told():
             return bigquery_query.bytes_read(self.connection, sql, parameters or {})
 
-    def drop_staged(self, run_id: str) -> None:
+    def clean_up(self, run_id: str) -> None:
         """Drop what a dead run left staged."""
         with service_errors():
             drop_all_of(self.connection, self.tables, run_id)

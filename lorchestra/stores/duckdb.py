@@ -183,6 +183,10 @@ class DuckDBStore:
         """Whether the file is there, can be opened and written, and has tables that fit."""
         return diagnose(self.path, self.tables.dataset, self.check_tables)
 
+    def clean_up(self, run_id: str) -> None:  # noqa: ARG002
+        """Remove a file that a dead process had not finished making, and its place before a busy one."""
+        self._file.remove_half_made()
+
     def next_places(self, after: int, limit: int) -> pa.Table:
         """The next objects in the order of the file, without their payloads."""
         return self._read("next_places", {"after": after, "limit": limit})

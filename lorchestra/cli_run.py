@@ -1,0 +1,135 @@
+"""A run with its account, whatever its work is: lock, id, `job.started`, the work, and its end."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lorchestra.cli_base import say, shown_progress, tell
+from lorchestra.errors import StoreError
+
+if TYPE_CHECKING:
+    from lorchestra.jobs.context import JobContext, JobResult
+    from lorchestra.run_lock import RunMarker
+    from lorchestra.runs import RunLog
+
+
+def accounted(
+    function: "Callable[[JobContext], JobResult | None]",
+    context: "JobContext",
+    *,
+    package_name: str,
+    parameters: Mapping[str, Any],
+    show_traceback: bool = False,
+) -> dict[str, Any]:
+    """Run a job's work: `job.started` before it, then `job.completed` or `job.failed`, whatever happens.
+
+    Returns the run as one flat object: run_id, job_name, state, duration_seconds and the job's counts.
+
+    Raises:
+        AlreadyRunningError: another process runs the job; nothing was logged.
+        StoreError: `job.started` could not be written, so nothing was done; it waits in the outbox.
+    """
+    from lorchestra.interruption import signals_end_the_run
+    from lorchestra.run_lock import Run, job_lock
+    from lorchestra.runs import RunLog, close_dead_run, new_run, new_run_without_store, settle
+    from lorchestra.steps import Step, reached
+
+    run = Run(
+        run_id=context.run_id,
+        job_name=context.job_name,
+        package_name=package_name,
+        started_at=context.seen_at,
+        trace_id=context.trace_id,
+    )
+    with signals_end_the_run(), job_lock(context.spool, run) as marker:
+        try:
+            settle(context.spool, context.store)
+            close_dead_run(marker, context.store)
+            run = new_run(run, context.store)
+            log = RunLog(run, store=context.store, spool=context.spool)
+            marker.write(run, store=context.store.address)
+            reached(Step.STARTING)
+            log.started(parameters)
+        except StoreError as error:
+            marker.remove_of(run)
+            run = new_run_without_store(run, context.spool)
+            RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
+            raise
+        context = context.for_run(run.run_id, seen_at=run.started_at, checkpoint=marker.checkpoint)
+        with marker.beating():
+            return _finished(function, context, log, marker, show_traceback=show_traceback)
+
+
+def _finished(
+    function: "Callable[[JobContext], JobResult | None]",
+    context: "JobContext",
+    log: "RunLog",
+    marker: "RunMarker",
+    *,
+    show_traceback: bool,
+) -> dict[str, Any]:
+    """The job's work, and the event of its end."""
+    from lorchestra.interruption import ignore_signals
+    from lorchestra.jobs.context import JobResult
+    from lorchestra.jobs.failure import error_code, explained
+    from lorchestra.steps import Step, reached
+
+    outcome: dict[str, Any] = {"run_id": context.run_id, "job_name": context.job_name, "state": "succeeded"}
+    try:
+        reached(Step.STARTED)
+        result = watched(function, context)
+        reached(Step.ENDING)
+        ignore_signals()
+        delivered = log.completed(result.details if isinstance(result, JobResult) else {})
+    except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
+        ignore_signals()
+        if show_traceback:
+            say("".join(traceback.format_exception(error)))
+        # Told first: when nothing can be written any more, this is still seen.
+        tell(explained(error, context.job_name))
+        delivered = log.failed(error)
+        outcome["state"] = "failed"
+        outcome["error_code"] = error_code(error)
+    else:
+        # A job of another package may return what it likes.
+        outcome = {**(result.counts if isinstance(result, JobResult) else {}), **outcome}
+    marker.remove()
+    outcome["duration_seconds"] = log.seconds
+    if outcome.get("rejected"):
+        _tell_rejects(context)
+    if not delivered:
+        say("The store could not be written; the end of this run waits in the outbox for the next command.")
+    return outcome
+
+
+def _tell_rejects(context: "JobContext") -> None:
+    from lorchestra.jobs.registry import retriable
+    from lorchestra.rejects import open_rejects, rejects_path
+
+    say(f"Rejected records, with reason and place: {rejects_path(context.spool, context.run_id)}")
+    if retriable(open_rejects(context.spool, context.run_id), context.source):
+        say(f"`lorchestra retry {context.run_id}` tries them again.")
+
+
+def watched(
+    function: "Callable[[JobContext], JobResult | None]", context: "JobContext"
+) -> "JobResult | None":
+    """The job's work, with a progress bar."""
+    with shown_progress(context.job_name) as (show, say_above):
+        return function(context.reporting_to(show, say_above))
+
+
+def print_outcome(outcome: dict[str, Any], *, as_json: bool) -> None:
+    """The run as a line or as JSON, and exit code 1 where it failed."""
+    if as_json:
+        from lorchestra.terminal import print_rows
+
+        print_rows(list(outcome), [outcome], form="json")
+    else:
+        from lorchestra.outcome import outcome_line
+
+        click.echo(outcome_line(outcome))
+    if outcome["state"] == "failed":
+        raise click.exceptions.Exit(1)
