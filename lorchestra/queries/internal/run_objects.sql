@@ -2,8 +2,8 @@
 SELECT
   COUNT(*) AS stored,
   COUNT(DISTINCT idem_key) AS idem_keys,
-  COUNTIF(first_seen = @seen_at) AS first_seen,
-  COUNTIF(first_seen <= @seen_at AND last_seen >= @seen_at) AS seen
+  COALESCE(COUNTIF(first_seen = @seen_at), 0) AS first_seen,
+  COALESCE(COUNTIF(first_seen <= @seen_at AND last_seen >= @seen_at), 0) AS seen
 FROM {raw_objects}
 WHERE source_system = @source_system
   AND object_type = @object_type
