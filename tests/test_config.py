@@ -474,6 +474,22 @@ def test_mistakes_have_line_key_and_rule(write: Write, text: str, mistakes: list
     assert refused(text, write) == mistakes
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[store]\ndatset = 7", "config.unknown_key"),
+        ("[stores]\n[zzz]", "config.unknown_key"),
+        ("[store]\ndataset = 7", "config.invalid"),
+        ("[store]\ndatset = 7\ndataset = 7", "config.invalid"),
+    ],
+)
+def test_unknown_keys_have_a_code(write: Write, text: str, code: str) -> None:
+    write(text)
+    with pytest.raises(ConfigError) as raised:
+        load_settings()
+    assert raised.value.code == code
+
+
 @pytest.mark.parametrize("name", ["", "-a", ".a", "a b", "a/b", "ä", "a\\n", "x" * 129])
 def test_job_names_that_cannot_name_a_file(write: Write, name: str) -> None:
     assert len(refused(f'[jobs."{name}"]', write)) == 1
