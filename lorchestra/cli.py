@@ -4,6 +4,7 @@ stdout is data, stderr is talk. Exit 0: done. 1: the job failed. 2: wrong use or
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ _BEAT_SECONDS = 5.0
 @click.version_option(package_name="lorchestra", prog_name="lorchestra")
 def main() -> None:
     """Mail, CRM and payments into tables you own, with an account of every run."""
+    # What is made from here on, by whatever library, is for its owner alone.
+    os.umask(0o077)
 
 
 @main.command()

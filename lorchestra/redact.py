@@ -62,8 +62,9 @@ def redact(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A deep copy that can be shown and always be written as JSON.
 
     The value of a key that names a secret becomes `***`, whatever it holds (None stays None: "not set" is no
-    secret). Every other string is masked as `redact_text` does it. Dates become ISO 8601, paths strings, tuples lists. A value of any
-    other type becomes the name of its type in angle brackets: its `str` may tell anything.
+    secret). Every other string is masked as `redact_text` does it. Dates become ISO 8601, paths strings,
+    tuples lists. A value of any other type becomes the name of its type in angle brackets: its `str` may tell
+    anything.
     """
     return {
         redact_text(str(key)): MASK if value is not None and names_a_secret(str(key)) else _redacted(value)

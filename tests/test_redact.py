@@ -106,7 +106,9 @@ LOOKS = [
 
 
 @pytest.mark.parametrize("secret", LOOKS)
-@pytest.mark.parametrize("text", ["{}", "refused: {}", 'said "{}", and left', "x={};y=1", "/a/b?c={}#d", "({})"])
+@pytest.mark.parametrize(
+    "text", ["{}", "refused: {}", 'said "{}", and left', "x={};y=1", "/a/b?c={}#d", "({})"]
+)
 def test_what_looks_like_a_secret_is_masked_whatever_it_is_called(secret: str, text: str) -> None:
     shown = redact({"note": [text.format(secret)]})["note"][0]
 
@@ -183,7 +185,17 @@ def test_undecodable_bytes_of_a_command_line_can_be_written() -> None:
 def test_long_texts_take_linear_time() -> None:
     text = "a" * 200_000
     assert redact_text(f"{text}://{text}@{text}=") == f"{text}://{MASK}@{text}="
-    for piece in ("eyJa.", '"a":"', "'a':'", "a=", "-----BEGIN PRIVATE KEY", "1//", "4/0", "://a:", "Bearer "):
+    for piece in (
+        "eyJa.",
+        '"a":"',
+        "'a':'",
+        "a=",
+        "-----BEGIN PRIVATE KEY",
+        "1//",
+        "4/0",
+        "://a:",
+        "Bearer ",
+    ):
         redact_text(piece * 20_000)
 
 
