@@ -19,8 +19,9 @@ SECRET_KEYS = [
     "private_key_id", "credential", "credentials", "credentials_file", "authorization", "proxyAuthorization",
     "access_key", "aws_secret_access_key", "cookie", "set-cookie", "dsn", "sentry_dsn", "sentryDSN", "auth",
     "basicAuth", "key", "pwd", "bearer", "to_ken", "github_pat", "PAT", "sas_url", "azureSas", "otp", "pin",
-    "card_pin", "totp", "psk", "connection_string", "ConnectionString", "conn_str", "webhook_url", "slackWebhook",
-    "service_account_json", "AccountKey", "SharedAccessKey", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "card_pin", "totp", "psk", "connection_string", "ConnectionString", "conn_str", "webhook_url",
+    "slackWebhook", "service_account_json", "AccountKey", "SharedAccessKey", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
     "session_key", "license_key", "app_key", "sessionid", "PGPASSWORD",
 ]  # fmt: skip
 OPEN_KEYS = [
@@ -120,9 +121,11 @@ def test_what_looks_like_a_secret_is_masked_whatever_it_is_called(secret: str, t
 @pytest.mark.parametrize(
     "text",
     [
-        "gmail_ingest_acct1-20251124143000", "tap-gmail--acct1-personal:email:136decf0893e8a9f", "risk-averse",
-        "/home/me/Takeout/All mail Including Spam and Trash.mbox", "desk-top", "https://host/1//2", "mail/1//x",
-        "subject:invoice has:attachment -in:chats", "sk-1", "0190b5d2-7c1e-7bb0-9a3e-2f1c9d0e4a55", "4/0", "ya29",
+        "gmail_ingest_acct1-20251124143000", "tap-gmail--acct1-personal:email:136decf0893e8a9f",
+        "risk-averse", "/home/me/Takeout/All mail Including Spam and Trash.mbox", "desk-top",
+        "https://host/1//2", "mail/1//x",
+        "subject:invoice has:attachment -in:chats", "sk-1", "0190b5d2-7c1e-7bb0-9a3e-2f1c9d0e4a55",
+        "4/0", "ya29",
         "https://www.googleapis.com/auth/gmail.readonly", "Bearer of news", "events_dev.raw_objects",
     ],
 )  # fmt: skip
