@@ -37,6 +37,10 @@ for arguments in plan:
     sys.stdout.flush()
 json.dump(codes, open(sys.argv[1] + ".codes", "w"))
 """
+#: Files of a project that are read, not written.
+_INPUTS = frozenset(
+    {"lorchestra.toml", "takeout.mbox", ".env", "client.json", "login.json", "trap_jobs.py", "trap_jobs.pyc"}
+)
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -146,3 +150,24 @@ def files_below(*folders: Path) -> dict[str, bytes]:
     return {
         str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()
     }
+
+
+def clean(canary: Canaries, project: Project, *sessions: Session, secrets: tuple[str, ...] = ()) -> None:
+    """No canary in what was said, started, opened, or left in any file or in the event log."""
+    for one in sessions:
+        assert canary.found(one.said, secrets=secrets) == set(), one.said.decode(errors="replace")
+        assert canary.found(one.noted, secrets=secrets) == set()
+        assert b"Traceback" not in one.said
+    for path, content in files_below(
+        *(project.folder.parent / name for name in ("project", "home", "tmp"))
+    ).items():
+        assert canary.found(path.encode()) == set(), path
+        inside = Path(path).relative_to(project.folder.parent).parts
+        holds_data = "segments" in inside or "rejects" in inside or "logins" in inside
+        is_input = inside[-1] in _INPUTS or "__pycache__" in inside
+        if not (holds_data or is_input or ".duckdb" in inside[-1]):
+            assert canary.found(content, secrets=secrets) == set(), path
+    for table in ("event_log", "job_runs"):
+        rows = json.dumps(project.table(f"SELECT * FROM `events_dev.{table}`"), default=str).encode()
+        assert len(rows) > 1000
+        assert canary.found(rows, secrets=secrets) == set(), table

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.canaries import MARK, Canaries, Session, files_below, session
+from tests.acceptance.canaries import MARK, Canaries, Session, clean, session
 from tests.project import JOB, Project
 
 # A source and jobs of somebody else's, that fail over their data at every point where they may.
@@ -269,28 +269,6 @@ def _jobs(canary: Canaries) -> Iterator[str]:
         f"url = 'https://{canary('user')}:{canary('password')}@host/?token={canary('query')}'\n"
         f'inline = \'{{"private_key": "{canary("inline JSON")}"}}\''
     )
-
-
-def clean(canary: Canaries, project: Project, *sessions: Session, secrets: tuple[str, ...] = ()) -> None:
-    """No canary in what was said, started, opened, or left in any file or in the event log."""
-    for one in sessions:
-        assert canary.found(one.said, secrets=secrets) == set(), one.said.decode(errors="replace")
-        assert canary.found(one.noted, secrets=secrets) == set()
-        assert b"Traceback" not in one.said
-    inputs = {"lorchestra.toml", "takeout.mbox", ".env", "client.json", "trap_jobs.py", "trap_jobs.pyc"}
-    for path, content in files_below(
-        *(project.folder.parent / name for name in ("project", "home", "tmp"))
-    ).items():
-        assert canary.found(path.encode()) == set(), path
-        inside = Path(path).relative_to(project.folder.parent).parts
-        holds_data = "segments" in inside or "rejects" in inside or "logins" in inside
-        is_input = inside[-1] in inputs or "__pycache__" in inside
-        if not (holds_data or is_input or ".duckdb" in inside[-1]):
-            assert canary.found(content, secrets=secrets) == set(), path
-    for table in ("event_log", "job_runs"):
-        rows = json.dumps(project.table(f"SELECT * FROM `events_dev.{table}`"), default=str).encode()
-        assert len(rows) > 1000
-        assert canary.found(rows, secrets=secrets) == set(), table
 
 
 def private(project: Project) -> None:
