@@ -38,9 +38,7 @@ for arguments in plan:
 json.dump(codes, open(sys.argv[1] + ".codes", "w"))
 """
 #: Files of a project that are read, not written.
-_INPUTS = frozenset(
-    {"lorchestra.toml", "takeout.mbox", ".env", "client.json", "login.json", "trap_jobs.py", "trap_jobs.pyc"}
-)
+_INPUTS = frozenset({"lorchestra.toml", ".env", "client.json", "login.json", "trap_jobs.py", "trap_jobs.pyc"})
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -163,8 +161,9 @@ def clean(canary: Canaries, project: Project, *sessions: Session, secrets: tuple
     ).items():
         assert canary.found(path.encode()) == set(), path
         inside = Path(path).relative_to(project.folder.parent).parts
+        is_mail = inside[-1].endswith(".mbox")
         holds_data = "segments" in inside or "rejects" in inside or "logins" in inside
-        is_input = inside[-1] in _INPUTS or "__pycache__" in inside
+        is_input = is_mail or inside[-1] in _INPUTS or "__pycache__" in inside
         if not (holds_data or is_input or ".duckdb" in inside[-1]):
             assert canary.found(content, secrets=secrets) == set(), path
     for table in ("event_log", "job_runs"):

@@ -4,12 +4,16 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import keyring
 import pytest
+from keyring.backends.null import Keyring as NullKeyring
 
+from lorchestra.sources.login_store import LoginStore, StoredLogin
 from tests.acceptance.canaries import MARK, Canaries, Session, clean, session
-from tests.project import JOB, Project
+from tests.project import JOB, Project, new_project
 
 # A source and jobs of somebody else's, that fail over their data at every point where they may.
 PACKAGE = """
@@ -131,6 +135,7 @@ QUERIES = (
 )
 
 
+_NO_KEYRING = "keyring.backends.null.Keyring"
 LOOKS = (["runs"], ["runs", "--json"], ["jobs", "show", "explode"])
 
 
@@ -411,3 +416,37 @@ path = {{ a = '{c("path table")}' }}
         assert canary.found(one.said) == set(), one.said.decode()
         assert canary.found(one.noted) == set()
         assert b"Traceback" not in one.said
+
+
+def test_the_security_page_names_every_file_and_how_to_remove_it(tmp_path: Path) -> None:
+    """After a run, a failure that waits and a login, nothing lies anywhere that the page does not name."""
+    folder, home = tmp_path / "project", tmp_path / "home"
+    folder.mkdir()
+    project = new_project(folder)
+    project.variables = {"HOME": str(home), "XDG_CONFIG_HOME": "", "PYTHON_KEYRING_BACKEND": _NO_KEYRING}
+    there = {path for path in folder.rglob("*") if path.is_file()}
+    login = StoredLogin(
+        refresh_token="r", client_id="c", client_secret="s", scopes=(), created_at=datetime.now(UTC)
+    )
+    usual = keyring.get_keyring()
+    keyring.set_keyring(NullKeyring())
+    try:
+        LoginStore(project.variables).save("acct1", login)
+    finally:
+        keyring.set_keyring(usual)
+    session(project, ["run", JOB], ["run", JOB, f"--store-url=duckdb:///{folder}"])
+    page = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+    named = [path.replace("~", str(home)) for path in re.findall(r"`((?:~/)?[.\w][\w./-]*)`", page)]
+
+    made = {path for path in tmp_path.rglob("*") if path.is_file() and "plan.json" not in path.name} - there
+    assert {path.name for path in made} >= {"lorchestra.duckdb", "outbox.jsonl", "gmail-acct1.json"}
+    for path in made:
+        assert any(
+            str(path).startswith((one, f"{folder}/{one}")) for one in named if "/" in one or "." in one
+        ), path
+        assert path.stat().st_mode & 0o077 == 0, path
+
+    removal = re.search(r"<!-- remove -->\n```text\n(.*?)```", page, re.DOTALL)
+    assert removal is not None
+    project.shell(removal[1])
+    assert {path for path in tmp_path.rglob("*") if path.is_file() and "plan.json" not in path.name} == there

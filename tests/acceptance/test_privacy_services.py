@@ -146,7 +146,7 @@ def test_nothing_but_rows_goes_to_bigquery_and_none_of_its_answers_is_told(
 
 
 def faults(canary: Canaries) -> Iterator[BigQueryFault]:
-    """Of the third upload, of the third and the fourth merge, and of one query: their words quote data."""
+    """Of the third upload, of two merges and of one query: their words quote data."""
 
     def choked(job: dict[str, Any]) -> dict[str, Any]:
         trouble = {"reason": "invalidQuery", "message": canary("message"), "location": f"row {canary('row')}"}
@@ -156,6 +156,6 @@ def faults(canary: Canaries) -> Iterator[BigQueryFault]:
     merge = service_error(403, "accessDenied", canary("refused merge"))
     query = service_error(400, "invalidQuery", f"Bad value: {canary('value')} in '{canary('quoted')}'")
     yield BigQueryFault(method="POST", path="^/upload/", action=answer(400, upload), after=2)
-    yield BigQueryFault(method="POST", path="/jobs", body="MERGE ", action=rewrite(choked), after=2)
-    yield BigQueryFault(method="POST", path="/jobs", body="MERGE ", action=answer(403, merge), after=2)
+    yield BigQueryFault(method="POST", path="/jobs", body="mbox--merge:", action=rewrite(choked))
+    yield BigQueryFault(method="POST", path="/jobs", body="mbox--refused:", action=answer(403, merge))
     yield BigQueryFault(method="POST", path="/(jobs|queries)", body="4711", action=answer(400, query))
