@@ -20,9 +20,18 @@ MARK = "kanari4711"
 # Runs commands one after the other in one process, and notes what it starts and which files it opens.
 _DRIVER = """
 import json, os, sys
+from contextlib import suppress
+from pathlib import Path
 plan = json.load(open(sys.argv[1]))
 noted = open(sys.argv[1] + ".noted", "a", encoding="utf-8", errors="backslashreplace")
+def look():
+    for path in [*Path(".").glob("*.duckdb*"), *Path(".").glob(".lorchestra/**/*")]:
+        with suppress(FileNotFoundError):
+            if path.lstat().st_mode & 0o077:
+                noted.write(f"open to others: {path}\\n")
 def note(event, arguments):
+    if event == "lorchestra.step":
+        look()
     if event in ("open", "os.mkdir", "os.rename", "subprocess.Popen", "os.exec", "os.posix_spawn"):
         noted.write(f"{event} {arguments[:2]!r}\\n")
 sys.addaudithook(note)
@@ -91,7 +100,10 @@ def _encoded(text: str) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Session:
-    """What a process said that ran several commands, how each ended, and what it opened and started."""
+    """What a process said that ran several commands, how each ended, and what it opened and started.
+
+    `noted` also says which files were open to others at a step of a run; the umask was 0 at first.
+    """
 
     said: bytes
     codes: list[int]
@@ -151,11 +163,15 @@ def files_below(*folders: Path) -> dict[str, bytes]:
 
 
 def clean(canary: Canaries, project: Project, *sessions: Session, secrets: tuple[str, ...] = ()) -> None:
-    """No canary in what was said, started, opened, or left in any file or in the event log."""
+    """No canary in what was said, started, opened, or left in any file or in the event log.
+
+    Nor was a file that holds data open to others at any step of a run.
+    """
     for one in sessions:
         assert canary.found(one.said, secrets=secrets) == set(), one.said.decode(errors="replace")
         assert canary.found(one.noted, secrets=secrets) == set()
         assert b"Traceback" not in one.said
+        assert b"open to others" not in one.noted
     for path, content in files_below(
         *(project.folder.parent / name for name in ("project", "home", "tmp"))
     ).items():
