@@ -47,7 +47,7 @@ benchmark: $(STAMP) ## speed against the raw engine
 	$(BIN)/python benchmarks/upsert.py
 
 clean: ## remove the virtual environment and what the demo left
-	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal
+	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal lorchestra.duckdb.tmp
 
 $(TOOLS)/.ready: $(STAMP)
 	$(PYTHON) -m venv $(TOOLS)
