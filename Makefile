@@ -1,10 +1,11 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test test-bigquery lint format docs benchmark clean
+.PHONY: help demo test test-bigquery lint format docs lock audit benchmark clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+TOOLS := .venv/tools
 
 help: ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,11 +35,24 @@ format: $(STAMP) ## put the code into its form
 docs: $(STAMP) ## write the generated part of docs/
 	$(BIN)/python -m docs.generate
 
+lock: $(TOOLS)/.ready ## the newest versions of all dependencies, with their hashes, into requirements.txt
+	$(TOOLS)/bin/uv pip compile --quiet --no-config --default-index https://pypi.org/simple --upgrade \
+	  --universal --python-version 3.11 --all-extras --group build --generate-hashes \
+	  --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
+
+audit: $(TOOLS)/.ready ## known vulnerabilities of what requirements.txt installs; asks pypi.org
+	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
+
 benchmark: $(STAMP) ## speed against the raw engine
 	$(BIN)/python benchmarks/upsert.py
 
 clean: ## remove the virtual environment and what the demo left
-	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal
+	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal lorchestra.duckdb.tmp
+
+$(TOOLS)/.ready: $(STAMP)
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3' 'uv>=0.9,<1'
+	@touch $@
 
 # Where uv is there but cannot fetch (a proxy's certificate, say), pip may still.
 $(STAMP): pyproject.toml

@@ -24,7 +24,8 @@ def main() -> int:
     """Run the commands in the project's folder; the exit code is that of the first that fails."""
     for arguments in COMMANDS:
         _say(f"$ lorchestra {' '.join(arguments)}")
-        code = subprocess.run([LORCHESTRA, *arguments], cwd=ROOT, check=False).returncode  # noqa: S603
+        done = subprocess.run([LORCHESTRA, *arguments], cwd=ROOT, check=False)  # noqa: S603 - our own command
+        code = done.returncode
         if code:
             return code
         _say("")

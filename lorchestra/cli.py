@@ -5,6 +5,7 @@ being run already.
 Only what a command needs is imported, inside it, so that `--help` answers at once.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 @click.option(
     "--traceback", "show_traceback", is_flag=True, help="Show where lorchestra failed; may show data."
 )
-def main(*, show_traceback: bool) -> None:
+def main(*, show_traceback: bool) -> None:  # noqa: ARG001 - read where errors are told
     """Mail, CRM and payments into tables you own, with an account of every run."""
+    # What is made from here on, by whatever library, is for its owner alone.
+    os.umask(0o077)
 
 
 @main.command()

@@ -71,9 +71,11 @@ def setup(*, check: bool, as_json: bool, settings: "Settings") -> None:
 def doctor(*, as_json: bool, settings: "Settings") -> None:
     """Say what is wrong with the store and the logins of jobs, and what to type.
 
-    Which store is used, as whom, what is permitted there, and whether the tables fit;
+    Which store is used, as whom, what is permitted there, and whether the tables fit; whether others may
+    read what is kept on this machine;
     then which login each job uses, whether it is accepted, and when it will end.
     """
+    from lorchestra.file_modes import open_to_others
     from lorchestra.jobs.registry import job_findings
     from lorchestra.model import Finding
     from lorchestra.terminal import print_rows
@@ -85,7 +87,7 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
         if not of_jobs:
             raise
         findings = [Finding(check="store", ok=False, found=error.message, fix=error.next_step)]
-    findings = [*findings, *of_jobs]
+    findings = [*findings, *open_to_others("spool", settings.spool.path), *of_jobs]
     rows = [
         {"check": one.check, "state": _STATES[one.ok], "found": one.found, "fix": one.fix} for one in findings
     ]
@@ -141,7 +143,8 @@ def copy(*, target_url: str, as_json: bool, settings: "Settings") -> None:
                 f"{name}: {there:,} in the source, {copied:,} copied now, {verified:,} found in the target"
             )
     raise_if_incomplete(result)
-    say(f"To use it from now on, set url under [store] to {target_url}")
+    # Not repeated: the URL of a store of another package may hold a password.
+    say("To use it from now on, set url under [store] to what --to was.")
 
 
 def _settings_of_target(url: str, settings: "Settings") -> "Settings":

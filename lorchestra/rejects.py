@@ -1,15 +1,16 @@
 """Rejects: the records of a run that could not be stored, kept aside on this host until they are."""
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lorchestra.redact import redact_text
 from lorchestra.spool import make_private_folder, open_private, spool_errors
 
-_REASON_LENGTH = 100
+# A word as a program would have it: what is longer may quote the record.
+_REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _REASONS_MAX = 50
 
 
@@ -113,8 +114,8 @@ class RejectFile:
             with open_private(self.path, "ab") as file:
                 file.write(line)
         self.positions.add(position)
-        # Counts by reason go into an event, which is small, whatever a source calls its reasons.
-        name = redact_text(reason)[:_REASON_LENGTH]
+        # Counts by reason go into an event, which is small and holds no data, whatever a source calls them.
+        name = reason if _REASON.fullmatch(reason) else "other"
         if name not in self.reasons and len(self.reasons) >= _REASONS_MAX:
             name = "other"
         self.reasons[name] = self.reasons.get(name, 0) + 1

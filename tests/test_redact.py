@@ -18,12 +18,18 @@ SECRET_KEYS = [
     "api_key", "apikey", "apiKey", "APIKey", "API-KEY", "x-api-key", "private_key", "privateKey",
     "private_key_id", "credential", "credentials", "credentials_file", "authorization", "proxyAuthorization",
     "access_key", "aws_secret_access_key", "cookie", "set-cookie", "dsn", "sentry_dsn", "sentryDSN", "auth",
-    "basicAuth", "key", "pwd", "bearer", "to_ken",
+    "basicAuth", "key", "pwd", "bearer", "to_ken", "github_pat", "PAT", "sas_url", "azureSas", "otp", "pin",
+    "card_pin", "totp", "psk", "connection_string", "ConnectionString", "conn_str", "webhook_url",
+    "slackWebhook", "service_account_json", "AccountKey", "SharedAccessKey", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "session_key", "license_key", "app_key", "sessionid", "PGPASSWORD",
 ]  # fmt: skip
 OPEN_KEYS = [
     "idem_key", "idemKey", "key_properties", "primary_key", "primaryKey", "keys", "since", "until", "source",
     "source_system", "object_type", "path", "author", "passenger", "compass", "bypass_cache", "design",
-    "monkey", "keyboard", "batch_size", "url", "dataset", "",
+    "monkey", "keyboard", "batch_size", "url", "dataset", "", "tokenizer", "tokenized", "path", "pattern",
+    "spinner", "pinned", "sasl_mechanism", "service_account", "public_key", "sort_key", "key_fn", "turnkey",
+    "opinion", "compatible", "subject", "account", "query", "labels",
 ]  # fmt: skip
 SECRET = st.text("XYZ0123456789", min_size=6, max_size=12)
 HARMLESS = st.none() | st.booleans() | st.integers(0, 99) | st.text("abc /:@?&=-", max_size=8)
@@ -70,11 +76,61 @@ def test_an_unset_secret_is_seen_to_be_unset() -> None:
         ("someone@example.org", "***"),
         ("bigquery://project/dataset?location=EU", "bigquery://project/dataset?location=EU"),
         ("a=b c==d ==", "a=b c==d =="),
+        ("Server=h;User=me;Password=abc;x=y z", "Server=h;User=me;Password=*** z"),
+        ("Name=x;AccountKey=ab/cd==;Suffix=y", "Name=x;AccountKey=***"),
+        ("user=a,password=b", "user=a,password=***"),
+        ('{"user": "me", "client_secret":"a\\"b", "n": 1}', '{"user": "me", "client_secret":"***", "n": 1}'),
+        ("{'password': 'abc', 'host': 'h'}", "{'password': '***', 'host': 'h'}"),
+        ('{"password": "cut off', '{"password": "***"'),
+        ("Authorization: Bearer abcdefgh1234", "Authorization: ***"),
+        ("https://hooks.slack.com/services/T0/B0/abc for all", "https://*** for all"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nrest", "***\nrest"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE cut off", "***"),
+        ("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"),
+        ("token: is missing", "token: is missing"),
     ],
 )
 def test_credentials_in_strings(text: str, masked: str) -> None:
     assert redact_text(text) == masked
     assert redact({"a": [{"b": (text,)}]}) == {"a": [{"b": [masked]}]}
+
+
+LOOKS = [
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+    "github_pat_0123456789abcdefghij_ABCDEFGH", "glpat-0123456789abcdefghij", "sk_live_0123456789abcdef",
+    "rk_test_0123456789abcdef", "whsec_0123456789abcdefghij", "ya29.a0AfB_0123456789-abc",
+    "AIzaSyA0123456789abcdefghijABCDEFGHIJ01", "1//0gABCDEF0123456789-abcdef", "4/0AdQt8qh0123456789abc",
+    "GOCSPX-0123456789abcdefghij", "xoxb-0123456789-abcdef", "xapp-1-A0123-456", "AKIA0123456789ABCDEF",
+    "sk-proj-0123456789abcdefghij", "hf_0123456789abcdefghijABCD", "npm_0123456789abcdefghijABCD",
+    "pypi-AgEIcHlwaS5vcmc0123456789", "SG.0123456789abcdefghij.0123456789abcdefghij",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", LOOKS)
+@pytest.mark.parametrize(
+    "text", ["{}", "refused: {}", 'said "{}", and left', "x={};y=1", "/a/b?c={}#d", "({})"]
+)
+def test_what_looks_like_a_secret_is_masked_whatever_it_is_called(secret: str, text: str) -> None:
+    shown = redact({"note": [text.format(secret)]})["note"][0]
+
+    assert secret[8:] not in shown
+    assert MASK in shown
+    assert redact_text(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gmail_ingest_acct1-20251124143000", "tap-gmail--acct1-personal:email:136decf0893e8a9f",
+        "risk-averse", "/home/me/Takeout/All mail Including Spam and Trash.mbox", "desk-top",
+        "https://host/1//2", "mail/1//x",
+        "subject:invoice has:attachment -in:chats", "sk-1", "0190b5d2-7c1e-7bb0-9a3e-2f1c9d0e4a55",
+        "4/0", "ya29",
+        "https://www.googleapis.com/auth/gmail.readonly", "Bearer of news", "events_dev.raw_objects",
+    ],
+)  # fmt: skip
+def test_what_only_resembles_one_stays_readable(text: str) -> None:
+    assert redact_text(text) == text
 
 
 def test_credentials_in_keys_and_paths() -> None:
@@ -132,6 +188,18 @@ def test_undecodable_bytes_of_a_command_line_can_be_written() -> None:
 def test_long_texts_take_linear_time() -> None:
     text = "a" * 200_000
     assert redact_text(f"{text}://{text}@{text}=") == f"{text}://{MASK}@{text}="
+    for piece in (
+        "eyJa.",
+        '"a":"',
+        "'a':'",
+        "a=",
+        "-----BEGIN PRIVATE KEY",
+        "1//",
+        "4/0",
+        "://a:",
+        "Bearer ",
+    ):
+        redact_text(piece * 20_000)
 
 
 def nested(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -154,6 +222,9 @@ def test_no_secret_survives(secret: str, key: str, data: st.DataObject) -> None:
             f"x imap://{secret}:pw@h y",
             f"https://host/p?a=1&{key}={secret}&b=2",
             f"{key}={secret}",
+            f"a=b;{key}={secret};c=d",
+            json.dumps({"a": 1, key: secret}),
+            str({key: secret, "b": None}),
         ]
     )
     parameters = data.draw(st.dictionaries(st.text("ab", max_size=2), nested(HARMLESS | under_key | in_url)))

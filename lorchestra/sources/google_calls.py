@@ -151,7 +151,8 @@ class GoogleCalls:
     def _pause(self, failures: int, wait_seconds: float) -> None:
         with self._lock:
             self._retries += 1
-        backoff = min(2.0 ** (failures - 1), _LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads calls, hides nothing
+        backoff = min(2.0 ** (failures - 1), _LONGEST_BACKOFF_SECONDS) * jitter
         self._turnstile.wait(min(max(backoff, wait_seconds), _LONGEST_BACKOFF_SECONDS))
 
     def _session(self) -> requests.Session:

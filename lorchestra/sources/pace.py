@@ -153,7 +153,8 @@ class Pace:
             else:
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
             # Not all the mailboxes of a project shall come back at the same moment.
-            self._resume_at = now + self._pause * random.uniform(0.9, 1.1)  # noqa: S311
+            spread = random.uniform(0.9, 1.1)  # noqa: S311 - hides nothing
+            self._resume_at = now + self._pause * spread
         self._resume_at = max(self._resume_at, now + wait_seconds)
         return recognised
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from lorchestra.file_modes import open_to_others
 from lorchestra.model import Difference, Finding
 from lorchestra.stores.doctor import tables_finding
 
@@ -19,6 +20,7 @@ def diagnose(path: Path, dataset: str, check_tables: Callable[[], list[Differenc
         return [*findings, Finding(check="file", ok=False, found=f"cannot be looked at: {reason}", fix=fix)]
     if there:
         findings.append(Finding(check="file", ok=True, found=f"{path.stat().st_size:,} bytes"))
+        findings.extend(open_to_others("file", path, path.with_name(f"{path.name}.wal")))
         findings.append(tables_finding(check_tables))
     else:
         findings.append(Finding(check="file", ok=True, found="not there; the first run or setup makes it"))

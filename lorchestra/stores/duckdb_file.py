@@ -1,5 +1,6 @@
 """A DuckDB file that several processes share: opened for moments, waited for while it is busy."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -116,11 +117,30 @@ class DuckDBFile:
     def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._connect(read_only=read_only)
         try:
+            self._keep_private(read_only=read_only)
             with _signals_as_they_are():
                 connection.execute("SET TimeZone = 'UTC'")
                 yield connection
         finally:
             connection.close()
+            with suppress(OSError):
+                self._beside(".tmp").rmdir()
+
+    def _keep_private(self, *, read_only: bool) -> None:
+        """What the engine writes beside the file holds the same data, and would get the rights of the umask.
+
+        It takes what is there already: a log that is empty, and a folder for what does not fit into memory.
+        """
+        with suppress(OSError):
+            self._beside(".tmp").mkdir(mode=0o700)
+        if not read_only:
+            with suppress(OSError):
+                os.close(os.open(self._beside(".wal"), os.O_CREAT | os.O_WRONLY, 0o600))
+
+    def _beside(self, suffix: str) -> Path:
+        # Of a link, the engine takes the file that it leads to.
+        path = self.path.resolve()
+        return path.with_name(path.name + suffix)
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self._busy_timeout_seconds

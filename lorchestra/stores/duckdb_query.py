@@ -1,5 +1,6 @@
 """Queries of a DuckDB file: what comes back, as every store gives it."""
 
+import re
 from typing import Any
 
 import duckdb
@@ -7,6 +8,12 @@ import pyarrow as pa
 
 from lorchestra.errors import QueryError
 from lorchestra.stores.duckdb_file import cause, first_line
+
+# Only these: others of the same type quote rows, whatever words they have.
+_OF_PARAMETERS = re.compile(
+    r"Invalid Input Error: (?:Values were not provided for the following (?:prepared statement )?parameters"
+    r"|Parameter argument/count mismatch, identifiers of the excess parameters): [\w, ]+"
+)
 
 
 def select(
@@ -47,7 +54,7 @@ def _with_plain_booleans(table: pa.Table) -> pa.Table:
 
 def failed_query(error: duckdb.Error) -> QueryError:
     """What can be told of a query that failed over its rows."""
-    if isinstance(error, duckdb.InvalidInputException) and "parameter" in first_line(error).lower():
+    if _OF_PARAMETERS.fullmatch(first_line(error)):
         return QueryError(f"query: {first_line(error)}")
     # What fails while rows are read may quote them.
     return QueryError(

@@ -21,6 +21,8 @@ from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store, open_store
+from lorchestra.stores.base import Diagnoses
+from lorchestra.stores.duckdb_file import DuckDBFile
 
 OpenFile = Callable[..., Store]
 
@@ -461,11 +463,39 @@ def test_a_file_named_like_the_dataset_is_refused(open_file: OpenFile, tmp_path:
     assert "another name" in (raised.value.next_step or "")
 
 
-def test_only_its_owner_may_read_the_file(duckdb_store: Store, tmp_path: Path) -> None:
-    """It holds mail."""
+def test_only_its_owner_may_read_what_the_engine_writes(tmp_path: Path, open_file: OpenFile) -> None:
+    """The file, its log, and the folder for what does not fit into memory, whatever the umask."""
+    old_umask = os.umask(0)
+    try:
+        open_file("lorchestra.duckdb").create_tables()
+        (tmp_path / "link").mkdir(mode=0o777)
+        (tmp_path / "link" / "mail.duckdb").symlink_to(tmp_path / "lorchestra.duckdb")
+        for path in (tmp_path / "lorchestra.duckdb", tmp_path / "link" / "mail.duckdb"):
+            with DuckDBFile(path, busy_timeout_seconds=1).open_for_writing() as connection:
+                connection.execute("CREATE OR REPLACE TABLE small AS SELECT 'mail' AS x")
+                [(spilled,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+                made = {made: made.lstat() for made in tmp_path.rglob("lorchestra.duckdb*")}
+                assert made[tmp_path / "lorchestra.duckdb.wal"].st_size > 0
+                assert Path(spilled) in made
+                for one, status in made.items():
+                    assert stat.S_IMODE(status.st_mode) & 0o077 == 0, one
+            assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "lorchestra.duckdb"]
+            assert [one.name for one in (tmp_path / "link").iterdir()] == ["mail.duckdb"]
+    finally:
+        os.umask(old_umask)
+
+
+def test_doctor_says_what_others_may_read(duckdb_store: Store, tmp_path: Path) -> None:
     duckdb_store.create_tables()
-    [file] = tmp_path.glob("*.duckdb")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    [path] = tmp_path.glob("*.duckdb")
+    assert isinstance(duckdb_store, Diagnoses)
+    assert all(finding.ok for finding in duckdb_store.diagnose())
+    path.chmod(0o640)
+    [finding] = [finding for finding in duckdb_store.diagnose() if not finding.ok]
+    assert "640" in finding.found
+    subprocess.run(["sh", "-c", finding.fix or ""], check=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert all(finding.ok for finding in duckdb_store.diagnose())
 
 
 def test_an_object_larger_than_the_usual_memory_is_merged(duckdb_store: Store) -> None:
