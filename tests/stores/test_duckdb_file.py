@@ -19,10 +19,12 @@ import pytest
 
 from lorchestra.errors import (
     ConfigError,
+    QueryError,
     StoreBusyError,
     StoreSchemaError,
     StoreUnavailableError,
 )
+from lorchestra.history import list_runs
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
@@ -594,6 +596,19 @@ os._exit(9)
         assert count(open_file()) == (100 if part == 12 else 10)
     assert upsert(open_file(), range(10)).unchanged == 10
     assert count(open_file()) == 100
+
+
+def test_a_file_without_tables_is_a_store_without_tables(open_file: OpenFile, tmp_path: Path) -> None:
+    """Somebody's shell made it, or a process that is about to make the tables: there are no runs yet."""
+    duckdb.connect(tmp_path / "lorchestra.duckdb").close()
+    store = open_file()
+    assert list_runs(store) == []
+    with pytest.raises(StoreSchemaError, match="no tables yet"):
+        count(store)
+    store.create_tables()
+    assert list_runs(store) == []
+    with pytest.raises(QueryError, match="does not exist"):
+        store.query("SELECT 1 FROM `events_dev.other`")
 
 
 # Who waits
