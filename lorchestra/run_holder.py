@@ -50,7 +50,7 @@ class HolderFile:
             OSError: it cannot be written.
         """
         # Locked before it is in its place: there is no moment at which it could be taken for a dead one's.
-        new = self._path.with_suffix(".holder.new")
+        new = self._new()
         self._file = open_private(new, "wb")
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=datetime.now(UTC))
@@ -84,6 +84,16 @@ class HolderFile:
         except OSError:
             pass
         return None
+
+    def remove_dead(self) -> None:
+        """Remove what a process left that was killed. The caller has the lock."""
+        if self._file is None:
+            for path in (self._path, self._new()):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _new(self) -> Path:
+        return self._path.with_suffix(".holder.new")
 
     def _write(self) -> None:
         if self._file is not None and self._holder is not None:

@@ -173,6 +173,10 @@ class DuckDBStore:
             try:
                 return select(connection, translated, dict(parameters or {}), max_rows)
             except duckdb.CatalogException as error:
+                if not self._has_tables(connection):
+                    raise StoreSchemaError(
+                        "store: there are no tables yet", place=str(self.path), next_step=_SETUP
+                    ) from None
                 raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
             except (duckdb.BinderException, duckdb.ParserException) as error:
                 raise QueryError(f"query: {first_line(error)}") from None
@@ -256,6 +260,10 @@ class DuckDBStore:
                 raise
         self._known_to_exist |= make_tables
         return result
+
+    def _has_tables(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        statement = "SELECT 1 FROM duckdb_tables() WHERE schema_name = $schema"
+        return connection.execute(statement, {"schema": self.tables.dataset}).fetchall() != []
 
     def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
         for schema in (self.tables.dataset, f"{self.tables.dataset}__private"):

@@ -68,11 +68,7 @@ class DuckDBFile:
         except OSError as error:
             raise self.failure("cannot be opened", error) from None
         if self._seen and not there:
-            raise StoreUnreachableError(
-                "store: the file is gone; it was there a moment ago",
-                place=str(self.path),
-                next_step="Bring it back: mount its disk again, or move it to its place.",
-            )
+            raise self._gone()
         self._seen = there
         return there
 
@@ -166,10 +162,15 @@ class DuckDBFile:
         self, *, read_only: bool
     ) -> tuple[duckdb.DuckDBPyConnection, None] | tuple[None, re.Match[str] | None]:
         """A connection; or none while the file is busy, and who has it."""
-        # Opening for writing would make one that is gone, and not as `_make` does.
-        self.exists()
+        before = self._identity()
         try:
-            return duckdb.connect(self.path, read_only=read_only), None
+            connection = duckdb.connect(self.path, read_only=read_only)
+            if not read_only and self._identity() != before and not _has_tables(connection):
+                # It went at this very moment, and opening made a new one, empty.
+                self.path.unlink()
+                connection.close()
+                raise self._gone()
+            return connection, None
         except (duckdb.IOException, duckdb.ConnectionException) as error:
             # This very process may have the file open in the other mode: a ConnectionException.
             if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
@@ -177,6 +178,22 @@ class DuckDBFile:
             return None, _HOLDER.search(str(error))
         except (duckdb.Error, OSError) as error:
             raise self.failure("cannot be opened", error) from None
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file it is, while it may be moved and others put into its place."""
+        if not self.exists():
+            return None
+        with suppress(FileNotFoundError):
+            found = self.path.stat()
+            return found.st_dev, found.st_ino
+        return None
+
+    def _gone(self) -> StoreUnreachableError:
+        return StoreUnreachableError(
+            "store: the file is gone; it was there a moment ago",
+            place=str(self.path),
+            next_step="Bring it back: mount its disk again, or move it to its place.",
+        )
 
     def _busy(self, holder: re.Match[str] | None) -> StoreBusyError:
         who = f"process {holder['pid']} ({Path(holder['program']).name})" if holder else "this very process"
@@ -190,6 +207,10 @@ class DuckDBFile:
         """What the engine or the operating system refused, by its reason."""
         kind = _REASONS.get(_reason(error) or "", StoreUnreachableError)
         return kind(f"store: {what}: {type(error).__name__}{cause(error)}", place=str(self.path))
+
+
+def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    return connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall() != []
 
 
 @contextmanager

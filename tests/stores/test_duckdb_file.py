@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,23 @@ from typing import Any
 import duckdb
 import pytest
 
-from lorchestra.errors import ConfigError, StoreBusyError, StoreError
+from lorchestra.errors import (
+    ConfigError,
+    QueryError,
+    StoreBusyError,
+    StoreError,
+    StoreSchemaError,
+    StoreUnreachableError,
+)
+from lorchestra.history import list_runs
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store, open_store
 from lorchestra.stores.base import Diagnoses
 from lorchestra.stores.duckdb_file import DuckDBFile
+from lorchestra.stores.file_queue import FileQueue
+from tests.project import wait_until
 
 OpenFile = Callable[..., Store]
 
@@ -527,3 +538,166 @@ def test_ctrl_c_during_a_query_is_ctrl_c(duckdb_store: Store) -> None:
         duckdb_store.query(long)
     timer.join()
     assert duckdb_store.query("SELECT 1 AS one").to_pylist() == [{"one": 1}]
+
+
+# The first time, and the last
+
+
+DIES_MAKING = """
+import os, sys, duckdb
+from pathlib import Path
+from lorchestra.stores.duckdb_file import DuckDBFile
+connect = duckdb.connect
+
+def dies(*args, **options):
+    connect(*args, **options)
+    os.kill(os.getpid(), 9)
+
+duckdb.connect = dies
+with DuckDBFile(Path(sys.argv[1]), busy_timeout_seconds=1).open_for_writing():
+    pass
+"""
+
+
+def test_what_a_killed_maker_leaves_is_removed_by_the_next(open_file: OpenFile, tmp_path: Path) -> None:
+    """What one left that was killed is removed; what a live one is making stays."""
+    path = tmp_path / "lorchestra.duckdb"
+    queue = tmp_path / ".lorchestra.duckdb.queue"
+    subprocess.run([sys.executable, "-c", DIES_MAKING, str(path)], check=False)
+    assert not path.exists()
+    assert list(queue.iterdir()) != []
+
+    with FileQueue(path).place() as live:
+        made = live.take()
+        made.touch()
+        DuckDBFile(path, busy_timeout_seconds=1).remove_half_made()
+        assert sorted(queue.iterdir()) == [made.with_suffix(""), made]
+        assert upsert(open_file(), [1]).inserted == 1
+        assert sorted(queue.iterdir()) == [made.with_suffix(""), made]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["lorchestra.duckdb"]
+
+
+def test_a_file_that_is_gone_is_not_made_anew(open_file: OpenFile, tmp_path: Path) -> None:
+    """A disk that was unplugged during a run is an error, to write and to read; once back, it goes on."""
+    store = open_file()
+    upsert(store, [1])
+    away = tmp_path / "away"
+    (tmp_path / "lorchestra.duckdb").rename(away)
+    for work in (lambda: upsert(store, [2]), lambda: count(store), store.check_tables, store.create_tables):
+        with pytest.raises(StoreUnreachableError, match="the file is gone"):
+            work()
+    assert list(tmp_path.iterdir()) == [away]
+    away.rename(tmp_path / "lorchestra.duckdb")
+    assert upsert(store, [2]).inserted == 1
+    assert count(store) == 2
+
+
+def test_a_file_that_goes_while_it_is_waited_for_is_not_made_anew(
+    open_file: OpenFile, tmp_path: Path
+) -> None:
+    path = tmp_path / "lorchestra.duckdb"
+    store = open_file()
+    upsert(store, [1])
+    with held(path, "rw", 60), ThreadPoolExecutor() as pool:
+        writing = pool.submit(upsert, store, [2])
+        wait_until(lambda: not FileQueue(path).is_empty(), "somebody waits")
+        path.rename(tmp_path / "away")
+        with pytest.raises(StoreUnreachableError, match="the file is gone"):
+            writing.result(timeout=30)
+    assert not path.exists()
+
+
+def test_a_log_that_was_torn_at_any_place_is_read(open_file: OpenFile, tmp_path: Path) -> None:
+    """A process that was killed while it wrote the log leaves a part: readers see all or nothing of it."""
+    path, log = tmp_path / "lorchestra.duckdb", tmp_path / "lorchestra.duckdb.wal"
+    upsert(open_file(), range(10))
+    code = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET wal_autocheckpoint = '1GB'")
+connection.execute("BEGIN; INSERT INTO events_dev.raw_objects "
+                   "SELECT concat('s:t:x', i), 's', 't', 'x', '{}', now(), now() FROM range(90) r(i); COMMIT")
+os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    whole, before = log.read_bytes(), path.read_bytes()
+    for part in (0, 1, 4, 11, 12):
+        path.write_bytes(before)
+        log.write_bytes(whole[: len(whole) * part // 12])
+        assert count(open_file()) == (100 if part == 12 else 10)
+    assert upsert(open_file(), range(10)).unchanged == 10
+    assert count(open_file()) == 100
+
+
+def test_a_file_without_tables_is_a_store_without_tables(open_file: OpenFile, tmp_path: Path) -> None:
+    """Somebody's shell made it, or a process that is about to make the tables: there are no runs yet."""
+    duckdb.connect(tmp_path / "lorchestra.duckdb").close()
+    store = open_file()
+    assert list_runs(store) == []
+    with pytest.raises(StoreSchemaError, match="no tables yet"):
+        count(store)
+    store.create_tables()
+    assert list_runs(store) == []
+    with pytest.raises(QueryError, match="does not exist"):
+        store.query("SELECT 1 FROM `events_dev.other`")
+
+
+# Who waits
+
+
+def test_who_came_first_is_first_and_the_dead_and_the_silent_are_passed(tmp_path: Path) -> None:
+    """A place is kept in the order of coming; one whose process died or was stopped holds nobody up."""
+    queue = FileQueue(tmp_path / "x.duckdb")
+    assert queue.is_empty()
+    with queue.place() as first, queue.place() as second, queue.place() as third:
+        assert [place.is_first() for place in (first, second, third)] == [True, False, False]
+        assert not queue.is_empty()
+        # One that died has no lock any more
+        dead = first.take().with_suffix("")
+        first.leave()
+        dead.touch()
+        assert (second.is_first(), third.is_first()) == (True, False)
+        assert not dead.exists()
+        # One that was stopped does not look
+        os.utime(second.take().with_suffix(""), (1, 1))
+        assert third.is_first()
+        assert second.is_first()
+        assert not third.is_first()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_queue_can_be_kept_everyone_is_first(tmp_path: Path) -> None:
+    queue = FileQueue(tmp_path / "missing" / "x.duckdb")
+    with queue.place() as one, queue.place() as other:
+        assert one.is_first()
+        assert other.is_first()
+    queue.remove_dead()
+
+
+READER = """
+import sys, time
+from pathlib import Path
+from lorchestra.stores.duckdb_file import DuckDBFile
+file = DuckDBFile(Path(sys.argv[1]), busy_timeout_seconds=30)
+while True:
+    with file.open_for_reading():
+        print("reading", flush=True)
+        time.sleep(0.3)
+"""
+
+
+def test_readers_that_come_all_the_time_do_not_keep_a_writer_out(open_file: OpenFile, tmp_path: Path) -> None:
+    """There is always one of three that reads; whoever writes gets in between."""
+    store = open_file(busy_timeout_seconds=25)
+    upsert(store, [1])
+    command = [sys.executable, "-c", READER, str(tmp_path / "lorchestra.duckdb")]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "reading\n"
+        assert [upsert(store, [number]).inserted for number in range(2, 6)] == [1] * 4
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()
