@@ -13,10 +13,9 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from lorchestra.errors import (
     ConfigError,
@@ -32,7 +31,10 @@ from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
 from lorchestra.stores.duckdb_query import failed_query, select
-from lorchestra.stores.googlesql import translate
+from lorchestra.stores.duckdb_translations import duckdb_sql, translated
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -168,15 +170,15 @@ class DuckDBStore:
 
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None
-    ) -> pa.Table:
-        """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
-        translated = translate(sql, dialect="duckdb")
+    ) -> "pa.Table":
+        """Run one GoogleSQL SELECT, translated; times are in UTC."""
+        statement = duckdb_sql(sql, self.tables)
         if not self._file.exists():
             raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
         with self._file.open_for_reading() as connection:
             connection.execute("SET arrow_lossless_conversion = true")
             try:
-                return select(connection, translated, dict(parameters or {}), max_rows)
+                return select(connection, statement, dict(parameters or {}), max_rows)
             except duckdb.CatalogException as error:
                 raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
             except (duckdb.BinderException, duckdb.ParserException) as error:
@@ -188,11 +190,11 @@ class DuckDBStore:
         """Whether the file is there, can be opened and written, and has tables that fit."""
         return diagnose(self.path, self.tables.dataset, self.check_tables)
 
-    def next_places(self, after: int, limit: int) -> pa.Table:
+    def next_places(self, after: int, limit: int) -> "pa.Table":
         """The next objects in the order of the file, without their payloads."""
         return self._read("next_places", {"after": after, "limit": limit})
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table:
+    def rows_at(self, places: Sequence[int]) -> "pa.Table":
         """The rows at these places of the file."""
         bounds = {"first": min(places), "last": max(places)}
         return self._read("rows_at", {"places": list(places), **bounds})
@@ -208,7 +210,7 @@ class DuckDBStore:
     ) -> None:
         self.close()
 
-    def _read(self, name: str, values: Mapping[str, Any]) -> pa.Table:
+    def _read(self, name: str, values: Mapping[str, Any]) -> "pa.Table":
         if not self._file.exists():
             raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
         with self._file.open_for_reading() as connection:
@@ -271,8 +273,7 @@ class DuckDBStore:
         for name in ("create_event_log", "create_raw_objects", "create_payload_hash"):
             connection.execute(self._named(setup_statement(f"duckdb/{name}")))
         if not _has_view(connection, self.tables.dataset):
-            event_log = f"`{self.tables.dataset}.{self.tables.event_log}`"
-            select = translate(setup_statement("job_runs").format(event_log=event_log), dialect="duckdb")
+            select = translated("job_runs", self.tables)
             connection.execute(f'CREATE VIEW "{self.tables.dataset}".job_runs AS {select}')
 
     def _named(self, statement: str) -> str:
@@ -288,7 +289,9 @@ def _sql(name: str) -> str:
     return (files("lorchestra.stores") / "sql" / "duckdb" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _arrow(batch: StagedBatch) -> pa.Table:
+def _arrow(batch: StagedBatch) -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
+
     texts = pa.array(batch.payloads, pa.large_binary()).cast(pa.large_string())
     return pa.table(
         {
