@@ -5,7 +5,6 @@ Only what a command needs is imported, inside it, so that `--help` answers at on
 """
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -218,6 +217,8 @@ def _finished(
     except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
         ignore_signals()
         if show_traceback:
+            import traceback
+
             say("".join(traceback.format_exception(error)))
         # Told first: when nothing can be written any more, this is still seen.
         tell(explained(error, context.job_name))

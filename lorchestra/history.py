@@ -10,7 +10,7 @@ import orjson
 from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UsageError
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, named_query, query_names
-from lorchestra.stores.base import CountsBytes, Store
+from lorchestra.stores.base import CountsBytes, Store, query_rows
 
 #: What a listing of runs shows, and its titles; a JSON listing has every column of the view `job_runs`.
 RUN_TITLES = {
@@ -57,7 +57,7 @@ def list_runs(
     """
     newest = internal_query(_NEWEST_RUNS[state], store.tables)
     try:
-        found = store.query(newest, {"job": job or "", "limit": limit}).to_pylist()
+        found = query_rows(store, newest, {"job": job or "", "limit": limit})
     except StoreSchemaError:
         return []
     if not found:
@@ -66,15 +66,13 @@ def list_runs(
         "run_ids": [run["run_id"] for run in found],
         "first": min(run["started_at"] for run in found),
     }
-    rows: list[dict[str, Any]] = store.query(internal_query("runs", store.tables), parameters).to_pylist()
-    return rows
+    return query_rows(store, internal_query("runs", store.tables), parameters)
 
 
 def run_events(store: Store, run_id: str) -> list[dict[str, Any]]:
     """The events of one run, oldest first; an empty list when there is no such run."""
     parameters = {"run_id": run_id, "first": _begin(run_id)}
-    result = store.query(internal_query("run_events", store.tables), parameters)
-    rows: list[dict[str, Any]] = result.to_pylist()
+    rows = query_rows(store, internal_query("run_events", store.tables), parameters)
     for row in rows:
         row["payload"] = None if row["payload"] is None else orjson.loads(row["payload"])
     return rows

@@ -93,6 +93,26 @@ class TouchesObjects(Protocol):
 
 
 @runtime_checkable
+class GivesRows(Protocol):
+    """**Capability:** the rows of a query are there as plain values, without Arrow, which takes time to load."""
+
+    def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """What `query(sql, parameters).to_pylist()` gives."""
+
+
+def query_rows(store: Store, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of one GoogleSQL SELECT; JSON as text.
+
+    Raises:
+        QueryError: the statement is refused.
+    """
+    if isinstance(store, GivesRows):
+        return store.query_rows(sql, parameters)
+    rows: list[dict[str, Any]] = store.query(sql, parameters).to_pylist()
+    return rows
+
+
+@runtime_checkable
 class CountsBytes(Protocol):
     """**Capability:** what a query costs is known before it runs."""
 

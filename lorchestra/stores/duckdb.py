@@ -7,8 +7,8 @@ and closes it; a busy file is waited for. The measurements behind the settings s
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -30,7 +30,7 @@ from lorchestra.setup.differences import described, differences
 from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, cause, first_line, is_conflict
-from lorchestra.stores.duckdb_query import failed_query, select
+from lorchestra.stores.duckdb_query import failed_query, select, select_rows
 from lorchestra.stores.duckdb_translations import duckdb_sql, translated
 
 if TYPE_CHECKING:
@@ -172,13 +172,24 @@ class DuckDBStore:
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None
     ) -> "pa.Table":
         """Run one GoogleSQL SELECT, translated; times are in UTC."""
+        with self._queried(sql) as (connection, statement):
+            connection.execute("SET arrow_lossless_conversion = true")
+            return select(connection, statement, dict(parameters or {}), max_rows)
+
+    def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The same as plain values."""
+        with self._queried(sql) as (connection, statement):
+            return select_rows(connection, statement, dict(parameters or {}))
+
+    @contextmanager
+    def _queried(self, sql: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """The file open for a query, and the query in DuckDB's SQL; what it is refused for is explained."""
         statement = duckdb_sql(sql, self.tables)
         if not self._file.exists():
             raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
         with self._file.open_for_reading() as connection:
-            connection.execute("SET arrow_lossless_conversion = true")
             try:
-                return select(connection, statement, dict(parameters or {}), max_rows)
+                yield connection, statement
             except duckdb.CatalogException as error:
                 raise QueryError(f"query: {first_line(error)}", next_step=_SETUP) from None
             except (duckdb.BinderException, duckdb.ParserException) as error:
@@ -292,13 +303,14 @@ def _sql(name: str) -> str:
 def _arrow(batch: StagedBatch) -> "pa.Table":
     import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
 
-    texts = pa.array(batch.payloads, pa.large_binary()).cast(pa.large_string())
+    # Seen as what they are, without a cast, which would load all of pyarrow.compute.
+    texts = pa.array(batch.payloads, pa.large_binary()).view(pa.large_string())
     return pa.table(
         {
             "idem_key": pa.array(batch.idem_keys, pa.string()),
             "external_id": pa.array(batch.external_ids, pa.string()),
             # Said to be JSON, as it is, it is not parsed once more.
-            "payload": texts.cast(pa.json_(pa.large_string())),
+            "payload": pa.ExtensionArray.from_storage(pa.json_(pa.large_string()), texts),
             "payload_hash": pa.array(batch.payload_hashes, pa.binary()),
         }
     )
