@@ -126,11 +126,17 @@ def opened_store(settings: "Settings") -> "Store":
 
 def settled_store(settings: "Settings") -> "Store":
     """The configured store, after waiting events were delivered and dead runs were closed."""
-    from lorchestra.runs import settle
-
     store = opened_store(settings)
-    settle(settings.spool.path, store)
+    if _anything_unsettled(settings.spool.path):
+        from lorchestra.runs import settle
+
+        settle(settings.spool.path, store)
     return store
+
+
+def _anything_unsettled(spool: Path) -> bool:
+    """Whether an earlier command left an outbox or a marker; what settles them need not be loaded else."""
+    return (spool / "outbox.jsonl").exists() or any((spool / "runs").glob("*.json"))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A run with its account, whatever its work is: lock, id, `job.started`, the work, and its end."""
 
-import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +85,8 @@ def _finished(
     except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
         ignore_signals()
         if show_traceback:
+            import traceback
+
             say("".join(traceback.format_exception(error)))
         # Told first: when nothing can be written any more, this is still seen.
         tell(explained(error, context.job_name))

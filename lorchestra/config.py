@@ -8,13 +8,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from lorchestra.config_file import (
@@ -210,6 +207,11 @@ def _dotenv_variables(path: Path) -> dict[str, str]:
     # A folder of this name is a common place for a virtual environment.
     if not _found(path) or path.is_dir():
         return {}
+    from io import StringIO  # noqa: PLC0415 - only where there is such a file
+
+    from dotenv import dotenv_values  # noqa: PLC0415
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
     text = read_text(path, name=path.name)
     for binding in parse_stream(StringIO(text)):
         if binding.error:

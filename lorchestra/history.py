@@ -1,7 +1,8 @@
 """What the two tables tell: runs, their events, and queries of the user's own."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import orjson
 from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UnknownRunError, UsageError
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, named_query, query_names
-from lorchestra.stores.base import CountsBytes, Store
+from lorchestra.stores.base import CountsBytes, Store, query_rows
 
 #: What a listing of runs shows, and its titles; a JSON listing has every column of the view `job_runs`.
 RUN_TITLES = {
@@ -24,6 +25,17 @@ RUN_TITLES = {
     "rejected": "rejected",
     "error_message": "error",
 }
+#: The query for the newest runs in a state; None is any.
+_NEWEST_RUNS = {
+    None: "newest_runs",
+    "failed": "newest_runs_failed",
+    "running": "newest_runs_running",
+    "succeeded": "newest_runs_succeeded",
+}
+_TIME_OF_RUN = re.compile(r"-([0-9]{14})\Z")
+# Ids may be somebody else's, with local times, and clocks of hosts differ.
+_MARGIN = timedelta(days=2)
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 EVENT_COLUMNS = (
     "created_at",
     "event_type",
@@ -38,23 +50,43 @@ EVENT_COLUMNS = (
 def list_runs(
     store: Store, *, job: str | None = None, state: str | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Rows of `job_runs`, newest first; none as long as there is no store."""
-    parameters = {"job": job or "", "state": state or "", "limit": limit}
+    """Rows of `job_runs`, newest first; none as long as there is no store.
+
+    Runs are those that have a `job.started`. Only the events of those that are given are folded, so it takes
+    the same time and the same bytes however long the log is.
+    """
+    newest = internal_query(_NEWEST_RUNS[state], store.tables)
     try:
-        result = store.query(internal_query("runs", store.tables), parameters)
+        found = query_rows(store, newest, {"job": job or "", "limit": limit})
     except StoreSchemaError:
         return []
-    rows: list[dict[str, Any]] = result.to_pylist()
-    return rows
+    if not found:
+        return []
+    parameters = {
+        "run_ids": [run["run_id"] for run in found],
+        "first": min(run["started_at"] for run in found),
+    }
+    return query_rows(store, internal_query("runs", store.tables), parameters)
 
 
 def run_events(store: Store, run_id: str) -> list[dict[str, Any]]:
     """The events of one run, oldest first; an empty list when there is no such run."""
-    result = store.query(internal_query("run_events", store.tables), {"run_id": run_id})
-    rows: list[dict[str, Any]] = result.to_pylist()
+    parameters = {"run_id": run_id, "first": _begin(run_id)}
+    rows = query_rows(store, internal_query("run_events", store.tables), parameters)
     for row in rows:
         row["payload"] = None if row["payload"] is None else orjson.loads(row["payload"])
     return rows
+
+
+def _begin(run_id: str) -> datetime:
+    """No event of the run is older; so a store whose log is kept by days need not look at all of it."""
+    found = _TIME_OF_RUN.search(run_id)
+    try:
+        begin = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC) - _MARGIN if found else _EVER
+    except (ValueError, OverflowError):
+        return _EVER
+    # An id of the future is no time.
+    return begin if begin < datetime.now(UTC) else _EVER
 
 
 def show_run(store: Store, run_id: str) -> list[dict[str, Any]]:

@@ -3,25 +3,29 @@
 import csv
 import io
 import json
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from lorchestra.config import environment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = ("table", "json", "csv")
 
 _CELL_WIDTH = 60
 _CELL_WIDTH_MIN = 12
 _PIPE_WIDTH = 200
+_GAP = "  "
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+def rows_of(table: "pa.Table") -> list[dict[str, Any]]:
     """The rows of a query's result, its JSON columns as the values they hold."""
     rows: list[dict[str, Any]] = table.to_pylist()
     json_columns = [field.name for field in table.schema if str(field.type) == "extension<arrow.json>"]
@@ -60,39 +64,64 @@ def print_rows(
     elif form == "csv":
         sys.stdout.write(csv_text(columns, rows) + "\n")
     else:
-        console = _console()
-        console.print(_table(columns, rows, titles or {}, width=console.width))
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(columns, rows, titles or {})))
 
 
-def _table(
-    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, width: int
-) -> Table:
+def _lines(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]
+) -> Iterator[str]:
     """One line a row. What does not fit is left out from the right; the first column is never shortened."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    cells = {name: [_cell(row[name]) for row in rows] for name in columns}
-    left = width
-    shown: list[str] = []
+    seen = sys.stdout.isatty()
+    # A pipe has no width; 80 columns would cut what the next program wants to read.
+    left = shutil.get_terminal_size().columns if seen else _PIPE_WIDTH
+    shown: list[_Column] = []
     for name in columns:
-        needed = max(map(len, [titles.get(name, name), *cells[name]]))
+        cells = [titles.get(name, name), *(_cell(row[name]) for row in rows)]
+        needed = max(map(_width, cells))
         if shown and left < min(needed, _CELL_WIDTH_MIN):
             break
+        width = needed if not shown else min(needed, left)
         numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(
-            titles.get(name, name),
-            justify="right" if numeric else "left",
-            no_wrap=True,
-            width=needed if not shown else min(needed, left),
-        )
-        shown.append(name)
-        left -= needed + 2
-    for number in range(len(rows)):
-        table.add_row(*(Text(cells[name][number], overflow="ellipsis") for name in shown))
-    return table
+        shown.append(_Column(cells=cells, width=width, numeric=numeric))
+        left -= needed + len(_GAP)
+    for number in range(len(rows) + 1):
+        line = _GAP.join(column.padded(number) for column in shown).rstrip()
+        yield f"{_BOLD}{line}{_PLAIN}" if seen and number == 0 and _knows_bold() else line
 
 
-def _console() -> Console:
-    # A pipe has no width; 80 columns would cut what the next program wants to read.
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    """The title and the cells below it."""
+
+    cells: Sequence[str]
+    width: int
+    numeric: bool
+
+    def padded(self, number: int) -> str:
+        text = _cut(self.cells[number], self.width)
+        space = " " * (self.width - _width(text))
+        return space + text if self.numeric else text + space
+
+
+def _width(text: str) -> int:
+    """How many places a text takes on a terminal; some letters take two, some none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - only where there are such letters
+
+    return cell_len(text)
+
+
+def _cut(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    while _width(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _knows_bold() -> bool:
+    return environment().get("TERM", "dumb") not in ("dumb", "unknown")
 
 
 def _cell(value: Any) -> str:

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from lorchestra.jobs.context import JobContext
 from lorchestra.rejects import RejectFile
 from lorchestra.spool import JobSpool, read_header, read_segment
@@ -38,6 +35,9 @@ class DistinctKeys:
             yield entry
 
     def __len__(self) -> int:
+        import pyarrow as pa  # noqa: PLC0415 - takes time to load
+        import pyarrow.compute as pc  # noqa: PLC0415
+
         hashes = pa.Array.from_buffers(pa.int64(), len(self._hashes), [None, pa.py_buffer(self._hashes)])
         return int(pc.count_distinct(hashes).as_py())
 

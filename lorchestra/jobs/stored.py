@@ -8,7 +8,7 @@ import orjson
 from lorchestra.errors import StoreSchemaError
 from lorchestra.model import Cursor
 from lorchestra.queries import internal_query
-from lorchestra.stores.base import Store
+from lorchestra.stores.base import Store, query_rows
 
 _KEYS_PER_QUERY = 5000
 _PAYLOADS_PER_QUERY = 200
@@ -58,10 +58,11 @@ def last_cursor(store: Store, source_system: str, object_type: str) -> Cursor | 
     Raises:
         StoreError: the store cannot be asked.
     """
-    rows = store.query(
+    rows = query_rows(
+        store,
         internal_query("last_cursor", store.tables),
         {"source_system": source_system, "object_type": object_type},
-    ).to_pylist()
+    )
     if not rows or rows[0]["cursor"] is None:
         return None
     cursor: Cursor | None = orjson.loads(rows[0]["cursor"])

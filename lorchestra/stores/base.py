@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import entry_points
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 from urllib.parse import urlsplit
-
-import pyarrow as pa
 
 from lorchestra.errors import ConfigError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.store_url import dataset_in
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ENTRY_POINT_GROUP = "lorchestra.stores"
 
@@ -55,7 +56,7 @@ class Store(Protocol):
 
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None
-    ) -> pa.Table:
+    ) -> "pa.Table":
         """Run one GoogleSQL SELECT, and fetch its first `max_rows` rows or all.
 
         Columns of type JSON carry the Arrow extension type `arrow.json`.
@@ -94,6 +95,26 @@ class TouchesObjects(Protocol):
 
 
 @runtime_checkable
+class GivesRows(Protocol):
+    """**Capability:** rows of a query as plain values, without Arrow, which takes time to load."""
+
+    def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """What `query(sql, parameters).to_pylist()` gives."""
+
+
+def query_rows(store: Store, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of one GoogleSQL SELECT; JSON as text.
+
+    Raises:
+        QueryError: the statement is refused.
+    """
+    if isinstance(store, GivesRows):
+        return store.query_rows(sql, parameters)
+    rows: list[dict[str, Any]] = store.query(sql, parameters).to_pylist()
+    return rows
+
+
+@runtime_checkable
 class CountsBytes(Protocol):
     """**Capability:** what a query costs is known before it runs."""
 
@@ -109,7 +130,7 @@ class CountsBytes(Protocol):
 class TakesCopies(Protocol):
     """**Capability:** rows of another store's `raw_objects` can be put in with the times they have there."""
 
-    def merge_copied(self, rows: pa.Table) -> int:
+    def merge_copied(self, rows: "pa.Table") -> int:
         """Merge rows that have all seven columns, keys unique; how many were written.
 
         A row that is seen later here stays as it is; `first_seen` becomes the earlier of both.
@@ -120,10 +141,10 @@ class TakesCopies(Protocol):
 class GivesCopies(Protocol):
     """**Capability:** `raw_objects` can be read piece by piece, in the order in which it is kept."""
 
-    def next_places(self, after: int, limit: int) -> pa.Table:
+    def next_places(self, after: int, limit: int) -> "pa.Table":
         """The next objects after a place (-1: from the first): place, idem_key, first_seen, last_seen."""
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table:
+    def rows_at(self, places: Sequence[int]) -> "pa.Table":
         """The whole rows at these places, in any order."""
 
 

@@ -7,16 +7,15 @@ and closes it; a busy file is waited for. The measurements behind the settings s
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from lorchestra.errors import ConfigError, QueryError, StoreBusyError, StoreSchemaError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
@@ -25,8 +24,11 @@ from lorchestra.setup.differences import described, differences
 from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict
-from lorchestra.stores.duckdb_query import failed_query, select
-from lorchestra.stores.googlesql import translate
+from lorchestra.stores.duckdb_query import failed_query, select, select_rows
+from lorchestra.stores.duckdb_translations import duckdb_sql, translated
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -163,15 +165,26 @@ class DuckDBStore:
 
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, max_rows: int | None = None
-    ) -> pa.Table:
-        """Run one GoogleSQL SELECT, translated by sqlglot; times are in UTC."""
-        translated = translate(sql, dialect="duckdb")
+    ) -> "pa.Table":
+        """Run one GoogleSQL SELECT, translated; times are in UTC."""
+        with self._queried(sql) as (connection, statement):
+            connection.execute("SET arrow_lossless_conversion = true")
+            return select(connection, statement, dict(parameters or {}), max_rows)
+
+    def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The same as plain values."""
+        with self._queried(sql) as (connection, statement):
+            return select_rows(connection, statement, dict(parameters or {}))
+
+    @contextmanager
+    def _queried(self, sql: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """The file open for a query, and the query in DuckDB's SQL; what it is refused for is explained."""
+        statement = duckdb_sql(sql, self.tables)
         if not self._file.exists():
             raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
         with self._file.open_for_reading() as connection:
-            connection.execute("SET arrow_lossless_conversion = true")
             try:
-                return select(connection, translated, dict(parameters or {}), max_rows)
+                yield connection, statement
             except duckdb.CatalogException as error:
                 if not self._has_tables(connection):
                     raise StoreSchemaError(
@@ -191,11 +204,11 @@ class DuckDBStore:
         """Remove a file that a dead process had not finished making, and its place before a busy one."""
         self._file.remove_half_made()
 
-    def next_places(self, after: int, limit: int) -> pa.Table:
+    def next_places(self, after: int, limit: int) -> "pa.Table":
         """The next objects in the order of the file, without their payloads."""
         return self._read("next_places", {"after": after, "limit": limit})
 
-    def rows_at(self, places: Sequence[int]) -> pa.Table:
+    def rows_at(self, places: Sequence[int]) -> "pa.Table":
         """The rows at these places of the file."""
         bounds = {"first": min(places), "last": max(places)}
         return self._read("rows_at", {"places": list(places), **bounds})
@@ -211,7 +224,7 @@ class DuckDBStore:
     ) -> None:
         self.close()
 
-    def _read(self, name: str, values: Mapping[str, Any]) -> pa.Table:
+    def _read(self, name: str, values: Mapping[str, Any]) -> "pa.Table":
         if not self._file.exists():
             raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
         with self._file.open_for_reading() as connection:
@@ -271,8 +284,7 @@ class DuckDBStore:
         for name in ("create_event_log", "create_raw_objects", "create_payload_hash"):
             connection.execute(self._named(setup_statement(f"duckdb/{name}")))
         if not _has_view(connection, self.tables.dataset):
-            event_log = f"`{self.tables.dataset}.{self.tables.event_log}`"
-            select = translate(setup_statement("job_runs").format(event_log=event_log), dialect="duckdb")
+            select = translated("job_runs", self.tables)
             connection.execute(f'CREATE VIEW "{self.tables.dataset}".job_runs AS {select}')
 
     def _named(self, statement: str) -> str:
@@ -288,14 +300,17 @@ def _sql(name: str) -> str:
     return (files("lorchestra.stores") / "sql" / "duckdb" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _arrow(batch: StagedBatch) -> pa.Table:
-    texts = pa.array(batch.payloads, pa.large_binary()).cast(pa.large_string())
+def _arrow(batch: StagedBatch) -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
+
+    # Seen as what they are, without a cast, which would load all of pyarrow.compute.
+    texts = pa.array(batch.payloads, pa.large_binary()).view(pa.large_string())
     return pa.table(
         {
             "idem_key": pa.array(batch.idem_keys, pa.string()),
             "external_id": pa.array(batch.external_ids, pa.string()),
             # Said to be JSON, as it is, it is not parsed once more.
-            "payload": texts.cast(pa.json_(pa.large_string())),
+            "payload": pa.ExtensionArray.from_storage(pa.json_(pa.large_string()), texts),
             "payload_hash": pa.array(batch.payload_hashes, pa.binary()),
         }
     )

@@ -1,13 +1,15 @@
 """Queries of a DuckDB file: what comes back, as every store gives it."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from lorchestra.errors import QueryError
 from lorchestra.stores.duckdb_file import cause, first_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Only these: others of the same type quote rows, whatever words they have.
 _OF_PARAMETERS = re.compile(
@@ -18,17 +20,14 @@ _OF_PARAMETERS = re.compile(
 
 def select(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any], max_rows: int | None
-) -> pa.Table:
+) -> "pa.Table":
     """Run one SELECT of DuckDB's own SQL, and fetch its first `max_rows` rows or all.
 
     Raises:
         QueryError: two columns have the same name.
     """
     relation = connection.sql(sql, params=parameters)
-    if len(set(relation.columns)) < len(relation.columns):
-        raise QueryError(
-            "query: two columns of the result have the same name", next_step="Name them with AS."
-        )
+    _check_names(relation.columns)
     if max_rows is not None:
         relation = relation.limit(max_rows)
     columns = [duckdb.ColumnExpression(name) for name in relation.columns]
@@ -43,7 +42,30 @@ def select(
     return _with_plain_booleans(relation.to_arrow_table())
 
 
-def _with_plain_booleans(table: pa.Table) -> pa.Table:
+def select_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Run one SELECT of DuckDB's own SQL, and fetch its rows as plain values.
+
+    Raises:
+        QueryError: two columns have the same name.
+    """
+    cursor = connection.execute(sql, parameters)
+    names = [column[0] for column in cursor.description or ()]
+    _check_names(names)
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise QueryError(
+            "query: two columns of the result have the same name", next_step="Name them with AS."
+        )
+
+
+def _with_plain_booleans(table: "pa.Table") -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415 - loaded by the conversion
+
     # Without loss DuckDB gives booleans as bytes; no other store does.
     for number, field in enumerate(table.schema):
         if str(field.type) == "extension<arrow.bool8>":

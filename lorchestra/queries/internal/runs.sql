@@ -1,7 +1,4 @@
--- Runs, newest first; `job` and `state` narrow them when they are not empty.
+-- Some runs (`run_ids`), newest first, as the view job_runs has them; none of them began before `first`.
 SELECT *
-FROM {job_runs}
-WHERE (@job = '' OR job_name = @job)
-  AND (@state = '' OR state = @state)
+FROM ({job_runs_of_events})
 ORDER BY started_at DESC, run_id DESC
-LIMIT @limit

@@ -1,0 +1,1 @@
+SELECT event_id FROM {event_log} WHERE CASE WHEN $event_ids IS NULL OR ARRAY_LENGTH($event_ids) = 0 THEN FALSE WHEN ARRAY_CONTAINS($event_ids, event_id) THEN TRUE WHEN event_id IS NULL OR ARRAY_LENGTH($event_ids) <> LIST_COUNT($event_ids) THEN NULL ELSE FALSE END AND created_at BETWEEN $first AND $last

@@ -1,0 +1,1 @@
+SELECT COALESCE(payload -> '$.cursor', payload -> '$.resume.cursor') AS cursor FROM {event_log} WHERE event_type IN ('ingestion.completed', 'ingestion.failed') AND source_system = $source_system AND object_type = $object_type AND CAST(TO_JSON(COALESCE(payload -> '$.cursor', payload -> '$.resume.cursor')) AS TEXT) <> 'null' ORDER BY created_at DESC, event_id DESC LIMIT 1

@@ -1,0 +1,1 @@
+SELECT idem_key, MIN(first_seen) AS first_seen, MAX(last_seen) AS last_seen FROM {raw_objects} WHERE idem_key BETWEEN $lo AND $hi AND CASE WHEN $keys IS NULL OR ARRAY_LENGTH($keys) = 0 THEN FALSE WHEN ARRAY_CONTAINS($keys, idem_key) THEN TRUE WHEN idem_key IS NULL OR ARRAY_LENGTH($keys) <> LIST_COUNT($keys) THEN NULL ELSE FALSE END GROUP BY idem_key

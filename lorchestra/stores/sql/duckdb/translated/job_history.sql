@@ -1,0 +1,1 @@
+SELECT event_type, created_at, JSON_VALUE(payload, '$.job_name') ->> '$' AS job_name, JSON_VALUE(payload, '$.duration_seconds') ->> '$' AS duration FROM {event_log} WHERE object_type = 'job_run' ORDER BY created_at DESC

@@ -1,0 +1,1 @@
+SELECT * FROM {raw_objects} WHERE object_type = 'email' ORDER BY last_seen DESC

@@ -1,0 +1,1 @@
+SELECT JSON_VALUE(header, '$.value') ->> '$' AS sender, COUNT(*) AS messages FROM {raw_objects} CROSS JOIN UNNEST(CAST(payload -> '$.payload.headers' AS JSON[])) AS _t0(header) WHERE object_type = 'email' AND LOWER(JSON_VALUE(header, '$.name') ->> '$') = 'from' GROUP BY sender ORDER BY messages DESC, sender NULLS FIRST LIMIT 10
