@@ -283,6 +283,13 @@ def _events(found: Mapping[str, _EventType]) -> Iterator[str]:
     yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.GMAIL.items()])
     yield from ["## Of a retry", "", "In a run of `lorchestra retry`, `ingestion.completed` has besides:", ""]
     yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.RETRY.items()])
+    yield from [
+        "## Of a verification",
+        "",
+        "`lorchestra verify` is a run of a job `verify`. Its `job.completed` and `job.failed` have besides:",
+        "",
+    ]
+    yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.VERIFY.items()])
     yield "A job of your own may write events of its own families, `family.verb` in lower case."
 
 

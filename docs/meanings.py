@@ -126,6 +126,8 @@ _INGESTION = {
     "gone": "Records that say they are deleted at the source.",
     "recovered": "Records that an earlier run left in the spool, merged first. They are in the counts above, "
     "not in `records_extracted`.",
+    "objects": "Different objects that the run saw: so many rows had its `seen_at` when it ended. "
+    "`lorchestra verify` compares it.",
     "batches": "Merges into `raw_objects`.",
     "bytes": "Bytes of JSON merged.",
     "date_filter.since": "`--since`, in UTC.",
@@ -135,6 +137,13 @@ _INGESTION = {
 }
 #: Only in a run that `lorchestra retry` made.
 RETRY = {"resolved": "Rejects of the other run that are stored now, or gone at the source."}
+
+#: Only in a run of `lorchestra verify`.
+VERIFY = {
+    "checks": "Comparisons that were made.",
+    "missing": "Those that found something missing.",
+    "unknown": "Those that could not be made: the source did not answer, for one.",
+}
 
 #: What `ingestion.*` tells besides, where the source is `gmail`.
 GMAIL = {
@@ -195,6 +204,7 @@ PAYLOADS = {
         "duration_seconds": "Seconds by the monotonic clock; of a dead process, until its last sign of life.",
         **_ERROR,
         "stack_hint": "File, line and function that raised. Not there for a dead process.",
+        "last_alive_at": "When the run gave its last sign of life; only when it was found dead.",
         "pid": "The process; only when it was found dead.",
     },
 }
