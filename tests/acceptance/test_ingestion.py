@@ -290,3 +290,49 @@ def test_a_source_that_cannot_be_imported_or_named_is_wrong_use(project: Project
     assert "cannot be imported: RuntimeError" in refused.stderr
     assert "secret-marker" not in refused.words
     assert not project.spool.exists()
+
+
+def test_rejects_are_tried_again_and_what_is_stored_is_noted(project: Project) -> None:
+    """Kept records as they were kept; the others from a source that can be read again."""
+    project.configure(
+        """
+        [jobs.lines]
+        source = "whole"
+        source_system = "acme"
+        path = "lines.jsonl"
+        """
+    )
+    write(project, {"id": 1}, {"name": "no id"}, {"do": "reject", "reason": "broken"}, {"do": "nan"})
+    first = project.lorchestra("run", "lines")
+    run_id = first.stdout.split()[0]
+    assert f"lorchestra retry {run_id}" in first.stderr
+
+    # Nothing has changed, so nothing is resolved, and nothing is lost of it.
+    again = project.lorchestra("retry", run_id, "--json").rows[0]
+    assert (again["records_extracted"], again["rejected"], again.get("resolved", 0)) == (3, 3, 0)
+    # One line is mended at the source.
+    write(project, {"id": 1}, {"name": "no id"}, {"id": 3}, {"do": "nan"})
+    again = project.lorchestra("retry", run_id, "--json").rows[0]
+    assert (again["inserted"], again["rejected"], again["resolved"]) == (1, 2, 1)
+    assert ids(project) == ["1", "3"]
+    # The identity comes from another field now.
+    module = project.folder / "site" / "acme_lines.py"
+    module.write_text(module.read_text().replace('id_field="id"', 'id_field="name"'))
+    again = project.lorchestra("retry", run_id, "--json").rows[0]
+    assert (again["inserted"], again["rejected"], again["resolved"]) == (1, 1, 1)
+    stored = {row["external_id"]: row["payload"] for row in project.objects()}
+    assert stored["no id"] == {"name": "no id"}
+    [receipt] = [
+        row
+        for row in project.lorchestra("verify", run_id, "--store-only", "--json", code=1).rows
+        if row["check"] == "rejects"
+    ]
+    assert (receipt["state"], receipt["found"]) == ("missing", "1 not resolved")
+
+
+def test_a_record_that_was_not_kept_whole_is_not_stored_by_a_retry(project: Project) -> None:
+    """A source that goes on from a cursor cannot be read again, and what is shown of a set is no set."""
+    write(project, {"id": 1}, {"do": "set"})
+    run_id = project.lorchestra("run", "lines").stdout.split()[0]
+    assert "none was kept" in project.lorchestra("retry", run_id, code=2).stderr
+    assert ids(project) == ["1"]
