@@ -80,7 +80,8 @@ class HolderFile:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return _last_holder(file.read())
+                    holder = _last_holder(file.read())
+                    return holder if holder is not None and _lives(holder) else None
         except OSError:
             pass
         return None
@@ -99,6 +100,18 @@ class HolderFile:
         if self._file is not None and self._holder is not None:
             self._file.write(orjson.dumps(asdict(self._holder)) + b"\n")
             self._file.flush()
+
+
+def _lives(holder: Holder) -> bool:
+    """Whether the process is there. One that it forked may have outlived it, and keep the file locked."""
+    if holder.host == socket.gethostname():
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+    return True
 
 
 def _last_holder(text: bytes) -> Holder | None:

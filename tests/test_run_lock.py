@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -170,7 +171,7 @@ def test_a_forked_child_ends_the_beating_of_nobody(tmp_path: Path) -> None:
 # Stale: what is left of a process that died. Whoever holds the lock then is told by the lock alone.
 
 DYING = """
-import os, sys
+import os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from lorchestra.run_lock import Run, job_lock
@@ -208,6 +209,22 @@ def test_what_a_killed_run_left_holds_nobody_up_and_is_never_told(tmp_path: Path
     # And where a run has the lock there is nothing to close
     with job_lock(tmp_path, a_run()), RunMarker(tmp_path, "job").closing() as free:
         assert not free
+
+
+ORPHANING = DYING.replace("    os.kill(", "    if os.fork() == 0:\n        time.sleep(60)\n    os.kill(")
+
+
+def test_a_child_that_outlives_a_killed_run_is_not_taken_for_it(tmp_path: Path) -> None:
+    """It may keep files open that it got from the run, but it runs no job."""
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANING, str(tmp_path)], start_new_session=True)
+    try:
+        parent.wait(timeout=60)
+        assert (tmp_path / "runs" / "job.holder").exists()
+        assert HolderFile(tmp_path / "runs" / "job.holder").read() is None
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+    with job_lock(tmp_path, a_run()):
+        pass
 
 
 def started_at(spool: Path) -> float:

@@ -200,6 +200,29 @@ def test_a_job_that_the_service_gives_up_runs_again_under_another_id(
     assert ids(store) == ["0", "1", "2"]
 
 
+def test_a_merge_that_conflicts_with_another_runs_again_under_another_id(
+    store: BigQueryStore, bigquery_service: ServiceFront
+) -> None:
+    """Two runs that merge at the same moment: the service takes one back, with an error of its own words."""
+
+    def conflict(job: dict[str, Any]) -> dict[str, Any]:
+        message = "Could not serialize access to table p:events_dev.raw_objects due to concurrent update"
+        trouble = {"reason": "invalidQuery", "message": message}
+        return {**job, "status": {"state": "DONE", "errorResult": trouble, "errors": [trouble]}}
+
+    bigquery_service.fail(fault(MERGE, rewrite(conflict)))
+    # The state that is asked for after that.
+    bigquery_service.fail(Fault(method="GET", path=r"/jobs/lorchestra-.*-merge", action=rewrite(conflict)))
+
+    assert upsert(store).inserted == 3
+
+    # Here the first had its effect all the same; what is there already is merged once more.
+    first, second, *_ = job_ids(bigquery_service, "MERGE ")
+    assert second == f"{first}-2"
+    assert ids(store) == ["0", "1", "2"]
+    assert staging_tables(store) == []
+
+
 # What ends in an error
 
 FOR_GOOD: list[tuple[str, tuple[str, ...], Any, type[StoreError], str]] = [
