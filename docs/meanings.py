@@ -121,6 +121,13 @@ _INGESTION = {
 #: Only in a run that `lorchestra retry` made.
 RETRY = {"resolved": "Rejects of the other run that are stored now, or gone at the source."}
 
+#: Only in a run that `lorchestra prune` made.
+PRUNE = {
+    "events_deleted": "Events that were deleted.",
+    "runs_deleted": "The runs that they were of.",
+    "before": "Runs that ended before this moment were looked at.",
+}
+
 #: What `ingestion.*` tells besides, where the source is `gmail`.
 GMAIL = {
     "quota": "Which of Google's limits are in force, `new` or `old`; null while no limit was met.",

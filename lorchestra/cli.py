@@ -14,6 +14,7 @@ import click
 from lorchestra.cli_auth import auth
 from lorchestra.cli_base import Commands, job_names, opened_store, say, shown_progress, tell, with_settings
 from lorchestra.cli_first import completion, init
+from lorchestra.cli_prune import prune
 from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.errors import StoreError, UsageError
@@ -268,6 +269,7 @@ main.add_command(query)
 main.add_command(setup)
 main.add_command(doctor)
 main.add_command(copy)
+main.add_command(prune)
 main.add_command(auth)
 main.add_command(init)
 main.add_command(completion)
