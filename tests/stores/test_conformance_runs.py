@@ -19,7 +19,7 @@ from lorchestra.stores.base import PrunesEvents, query_rows
 from tests.stores.conftest import Bench
 
 laws = settings(
-    max_examples=5,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     print_blob=True,
@@ -87,7 +87,7 @@ logs = st.lists(
         cursor=st.none() | st.integers(0, 9),
     ),
     min_size=1,
-    max_size=9,
+    max_size=8,
 ).map(lambda runs: [run.events(number) for number, run in enumerate(runs)])
 Log = list[list[Event]]
 
