@@ -1,4 +1,7 @@
-"""Writes docs/reference/ from the code and from real runs: `make docs`. `--check` only compares."""
+"""Writes docs/reference/ from the code and from real runs: `make docs`. `--check` only compares.
+
+The translations of our own queries to DuckDB's SQL are written with it.
+"""
 
 import argparse
 import difflib
@@ -16,6 +19,7 @@ import click
 from docs import meanings
 from docs.picture import demo_picture
 from docs.sample import ROOT, Sample, sample_project
+from docs.translations import translations
 from lorchestra import errors
 from lorchestra.cli import main as command_line
 from lorchestra.config import CONFIG_VARIABLE, STORE_VARIABLES
@@ -32,6 +36,7 @@ from lorchestra.stores.bigquery_client import EMULATOR_VARIABLE
 from lorchestra.stores.bigquery_staging import USAGE
 
 FOLDER = ROOT / "docs" / "reference"
+TRANSLATED = ROOT / "lorchestra" / "stores" / "sql" / "duckdb" / "translated"
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
 
 _NOTE = "<!-- Written by `make docs`; edit docs/generate.py or docs/meanings.py instead. -->"
@@ -290,6 +295,8 @@ def _events(found: Mapping[str, _EventType]) -> Iterator[str]:
         "",
     ]
     yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.VERIFY.items()])
+    yield from ["## Of a pruning", "", "In a run of `lorchestra prune`, `job.completed` has besides:", ""]
+    yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.PRUNE.items()])
     yield "A job of your own may write events of its own families, `family.verb` in lower case."
 
 
@@ -352,15 +359,16 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page differs")
     check = parser.parse_args().check
     different = False
-    for name, text in pages().items():
-        path = FOLDER / name
+    written = {FOLDER / name: text for name, text in pages().items()}
+    written |= {TRANSLATED / f"{name}.sql": text for name, text in translations().items()}
+    for path, text in written.items():
         present = path.read_text(encoding="utf-8") if path.exists() else ""
         if present == text:
             continue
         different = True
         if check:
             lines = difflib.unified_diff(
-                present.splitlines(keepends=True), text.splitlines(keepends=True), name, "generated"
+                present.splitlines(keepends=True), text.splitlines(keepends=True), path.name, "generated"
             )
             sys.stdout.writelines(lines)
         else:

@@ -145,6 +145,13 @@ VERIFY = {
     "unknown": "Those that could not be made: the source did not answer, for one.",
 }
 
+#: Only in a run that `lorchestra prune` made.
+PRUNE = {
+    "events_deleted": "Events that were deleted.",
+    "runs_deleted": "The runs that they were of.",
+    "before": "Runs that ended before this moment were looked at.",
+}
+
 #: What `ingestion.*` tells besides, where the source is `gmail`.
 GMAIL = {
     "quota": "Which of Google's limits are in force, `new` or `old`; null while no limit was met.",

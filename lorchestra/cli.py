@@ -15,6 +15,7 @@ import click
 from lorchestra.cli_auth import auth
 from lorchestra.cli_base import Commands, job_names, opened_store, with_settings
 from lorchestra.cli_first import completion, init
+from lorchestra.cli_prune import prune
 from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_run import accounted, print_outcome, watched
 from lorchestra.cli_store import copy, doctor, setup
@@ -178,6 +179,7 @@ main.add_command(verify)
 main.add_command(setup)
 main.add_command(doctor)
 main.add_command(copy)
+main.add_command(prune)
 main.add_command(auth)
 main.add_command(init)
 main.add_command(completion)

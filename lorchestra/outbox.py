@@ -34,7 +34,10 @@ class Outbox:
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
-        return self.path.exists() and self.path.stat().st_size > 0
+        try:
+            return self.path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def waiting(self) -> list["WaitingEvent"]:
         """The events that wait, whatever their store, oldest first.

@@ -16,11 +16,13 @@ _COUNT_WORDS = (
     ("recovered", "recovered from an earlier run"),
     ("resolved", "resolved"),
     ("rejected", "rejected"),
+    ("events_deleted", "events deleted"),
+    ("runs_deleted", "runs deleted"),
     ("checks", "checks"),
     ("missing", "missing"),
     ("unknown", "not to be compared"),
 )
-_ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known", "missing"})
+_ALWAYS_TOLD = frozenset({"inserted", "updated", "unchanged", "new", "known", "missing", "events_deleted"})
 # What a run says of itself, or says first.
 _NO_COUNTS = frozenset({"run_id", "job_name", "state", "duration_seconds", "error_code", "records_extracted"})
 

@@ -105,7 +105,7 @@ class _Column:
 
 def _width(text: str) -> int:
     """How many places a text takes on a terminal; some letters take two, some none."""
-    if text.isascii():
+    if text.replace("…", ".").isascii():
         return len(text)
     from rich.cells import cell_len  # noqa: PLC0415 - only where there are such letters
 

@@ -17,6 +17,7 @@ _TIME = re.compile(
     r"(Z|[+-][0-9]{2}:?[0-9]{2}(:[0-9]{2})?)?"
 )
 _AGO = re.compile(r"-([0-9]{1,9})([mhdw])")
+_AGE = re.compile(r"([0-9]{1,9})([dw])")
 _MINUTES = (("m", 1), ("h", 60), ("d", 24 * 60), ("w", 7 * 24 * 60))
 _SHOWN = 40
 
@@ -34,6 +35,23 @@ def parse_moment(text: str, *, now: datetime, zone: tzinfo) -> datetime:
             that does not exist, or a moment outside the years 1 to 9999; or `now` has no time zone.
     """
     return _moment("text", text, now=now, zone=zone)
+
+
+def parse_age(name: str, text: str) -> timedelta:
+    """The span that a text like `400d` or `52w` means.
+
+    Raises:
+        ArgumentError: it has not this form; the message begins with `name`.
+    """
+    age = _AGE.fullmatch(text)
+    if age is None:
+        raise ArgumentError(
+            f"{name}: {_shown(text)} is not an age", next_step="Give days or weeks, such as 400d or 52w."
+        )
+    try:
+        return timedelta(minutes=int(age[1]) * dict(_MINUTES)[age[2]])
+    except OverflowError:
+        raise ArgumentError(f"{name}: {_shown(text)} is longer than there are years") from None
 
 
 def window(since: str | None, until: str | None, *, now: datetime, zone: tzinfo) -> Window:

@@ -57,6 +57,8 @@ def _filled(name: str, tables: TableNames) -> OwnQuery:
         "job_runs": f"`{tables.dataset}.job_runs`",
     }
     text = _text(name)
+    if "{runs_to_prune}" in text:
+        names["runs_to_prune"] = _text("internal/runs_to_prune").format(**names)
     if "{job_runs_of_events}" in text:
         # What the view says of runs, said of some of them without looking at the others.
         some = f"({_text('internal/events_of_runs').format(**names)})"

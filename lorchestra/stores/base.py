@@ -96,7 +96,7 @@ class TouchesObjects(Protocol):
 
 @runtime_checkable
 class GivesRows(Protocol):
-    """**Capability:** rows of a query as plain values, without Arrow, which takes time to load."""
+    """**Capability:** rows of a query come as plain values, without Arrow, which takes time to load."""
 
     def query_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """What `query(sql, parameters).to_pylist()` gives."""
@@ -146,6 +146,17 @@ class GivesCopies(Protocol):
 
     def rows_at(self, places: Sequence[int]) -> "pa.Table":
         """The whole rows at these places, in any order."""
+
+
+@runtime_checkable
+class PrunesEvents(Protocol):
+    """**Capability:** events of runs that ended long ago can be deleted."""
+
+    def delete_events(self, before: datetime, *, run_id: str) -> int:
+        """Delete the events of the runs that `internal/runs_to_prune.sql` finds, all or none; how many.
+
+        `run_id` is the run that does it. Repeating finds nothing more.
+        """
 
 
 @runtime_checkable

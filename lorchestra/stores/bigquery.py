@@ -21,6 +21,7 @@ from lorchestra.stores import (
     bigquery_doctor,
     bigquery_events,
     bigquery_objects,
+    bigquery_prune,
     bigquery_query,
     bigquery_touch,
 )
@@ -118,6 +119,11 @@ class BigQueryStore:
         """Drop what a dead run left staged."""
         with service_errors():
             drop_all_of(self.connection, self.tables, run_id)
+
+    def delete_events(self, before: datetime, *, run_id: str) -> int:
+        """Delete events of old runs by one DELETE."""
+        with service_errors():
+            return bigquery_prune.delete_events(self.connection, self.tables, before=before, run_id=run_id)
 
     def diagnose(self) -> list[Finding]:
         """Which project, as whom, what is permitted, and what to type for what is missing."""

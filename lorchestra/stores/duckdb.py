@@ -5,7 +5,6 @@ and closes it; a busy file is waited for. The measurements behind the settings s
 `docs/decisions/duckdb-store.md`.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
+from lorchestra.stores.duckdb_rows import arrow_of, row_of
 from lorchestra.stores.duckdb_translations import duckdb_sql, translated
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class DuckDBStore:
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Append events in one transaction."""
-        rows = [_event_row(event) for event in events]
+        rows = [row_of(event) for event in events]
 
         def append(connection: duckdb.DuckDBPyConnection) -> None:
             for row in rows:
@@ -122,7 +122,7 @@ class DuckDBStore:
         """Merge one batch in one transaction."""
         if not batch.idem_keys:
             return MergeCounts(inserted=0, updated=0, unchanged=0)
-        staged = _arrow(batch)
+        staged = arrow_of(batch)
         bounds = {"low": min(batch.idem_keys), "high": max(batch.idem_keys)}
 
         def merge(connection: duckdb.DuckDBPyConnection) -> MergeCounts:
@@ -195,6 +195,18 @@ class DuckDBStore:
                 raise QueryError(f"query: {first_line(error)}") from None
             except duckdb.Error as error:
                 raise failed_query(error) from None
+
+    def delete_events(self, before: datetime, *, run_id: str) -> int:  # noqa: ARG002
+        """Delete events of old runs in one transaction; their place in the file is used again."""
+        statement = _sql("delete_events").replace(
+            "{runs_to_prune}", translated("internal/runs_to_prune", self.tables)
+        )
+
+        def delete(connection: duckdb.DuckDBPyConnection) -> int:
+            [(deleted,)] = connection.execute(self._named(statement), {"before": before}).fetchall()
+            return int(deleted)
+
+        return self._write(delete)
 
     def diagnose(self) -> list[Finding]:
         """Whether the file is there, can be opened and written, and has tables that fit."""
@@ -298,29 +310,6 @@ class DuckDBStore:
 
 def _sql(name: str) -> str:
     return (files("lorchestra.stores") / "sql" / "duckdb" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _arrow(batch: StagedBatch) -> "pa.Table":
-    import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
-
-    # Seen as what they are, without a cast, which would load all of pyarrow.compute.
-    texts = pa.array(batch.payloads, pa.large_binary()).view(pa.large_string())
-    return pa.table(
-        {
-            "idem_key": pa.array(batch.idem_keys, pa.string()),
-            "external_id": pa.array(batch.external_ids, pa.string()),
-            # Said to be JSON, as it is, it is not parsed once more.
-            "payload": pa.ExtensionArray.from_storage(pa.json_(pa.large_string()), texts),
-            "payload_hash": pa.array(batch.payload_hashes, pa.binary()),
-        }
-    )
-
-
-def _event_row(event: Event) -> dict[str, Any]:
-    row = {name: getattr(event, name) for name, _, _ in EVENT_LOG_COLUMNS}
-    row["status"] = event.status.value
-    row["payload"] = None if event.payload is None else json.dumps(dict(event.payload), allow_nan=False)
-    return row
 
 
 def _has_view(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:

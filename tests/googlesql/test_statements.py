@@ -25,6 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 #: What the project's statements are given, by name.
 PARAMETERS = {
     "after": "STRING",
+    "before": "TIMESTAMP",
     "event_ids": "ARRAY<STRING>",
     "first": "TIMESTAMP",
     "hi": "STRING",
@@ -35,9 +36,9 @@ PARAMETERS = {
     "lo": "STRING",
     "object_type": "STRING",
     "run_id": "STRING",
+    "run_ids": "ARRAY<STRING>",
     "seen_at": "TIMESTAMP",
     "source_system": "STRING",
-    "state": "STRING",
 }
 #: Statements over rows that are copied; the others read the staging table of a merge.
 COPYING = {"merge_copied_objects"}
@@ -86,7 +87,14 @@ def setup_statements() -> dict[str, str]:
 def store_statement(name: str) -> str:
     """A statement of the store, as it sends it."""
     staged = STAGED_COPY if name in COPYING else STAGED
-    return statement(name, raw_objects=RAW_OBJECTS, staged=quoted(TABLES.dataset, staged), table=EVENT_LOG)
+    return statement(
+        name,
+        raw_objects=RAW_OBJECTS,
+        event_log=EVENT_LOG,
+        staged=quoted(TABLES.dataset, staged),
+        table=EVENT_LOG,
+        runs_to_prune=internal_query("runs_to_prune", TABLES),
+    )
 
 
 def mends() -> list[str]:
