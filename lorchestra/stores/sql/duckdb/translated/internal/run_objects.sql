@@ -1,0 +1,1 @@
+SELECT COUNT(*) AS stored, COUNT(DISTINCT idem_key) AS idem_keys, COALESCE(COUNT_IF(first_seen = $seen_at), 0) AS first_seen, COALESCE(COUNT_IF(first_seen <= $seen_at AND last_seen >= $seen_at), 0) AS seen FROM {raw_objects} WHERE source_system = $source_system AND object_type = $object_type
