@@ -103,7 +103,7 @@ class DuckDBFile:
         connection = self._connect(read_only=read_only)
         try:
             with _signals_as_they_are():
-                # In what it takes for a shell, `python -c` among others, DuckDB draws a bar on standard output.
+                # In what it takes for a shell, as `python -c`, DuckDB draws a bar on standard output.
                 connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
                 yield connection
         finally:
