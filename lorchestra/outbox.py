@@ -1,11 +1,11 @@
 """The outbox: events that could not be written to the store wait here, on this host, for the next command."""
 
+import json
 import os
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 from filelock import FileLock
 
 from lorchestra.model import Event, EventStatus
@@ -13,13 +13,21 @@ from lorchestra.spool import make_private_folder, open_private, spool_errors
 from lorchestra.stores.base import Store
 
 _LOCK_SECONDS = 10.0
+_FIELDS = tuple(field.name for field in fields(Event))
+_TEXTS = ("event_id", "event_type", "source_system", "correlation_id")
+_OPTIONAL_TEXTS = ("object_type", "idem_key", "trace_id", "error_message")
 
 
 class Outbox:
-    """`outbox.jsonl` in the spool. Events keep their event_id, so delivering one twice adds it once."""
+    """`outbox.jsonl` in the spool. Events keep their event_id, so delivering one twice adds it once.
+
+    A line that is no event, because a crash tore it or somebody else wrote it, is kept in
+    `outbox.unreadable.jsonl` and stops nobody.
+    """
 
     def __init__(self, spool: Path) -> None:
         self.path = spool / "outbox.jsonl"
+        self.unreadable = spool / "outbox.unreadable.jsonl"
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -41,7 +49,10 @@ class Outbox:
         Raises:
             SpoolError: not even this file can be written.
         """
-        line = orjson.dumps(asdict(event)) + b"\n"
+        row = {name: getattr(event, name) for name in _FIELDS}
+        row["created_at"] = event.created_at.isoformat()
+        row["payload"] = None if event.payload is None else dict(event.payload)
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
         with spool_errors(self.path.parent):
             make_private_folder(self.path.parent)
             with self._lock(), open_private(self.path, "ab") as file:
@@ -65,14 +76,24 @@ class Outbox:
         # the same events; the store takes each once.
         with spool_errors(self.path.parent), self._lock():
             lines = self._lines()
-        events = [event for event in map(_event, lines) if event is not None]
-        store.append_events(events)
+        read = [(line, _event(line)) for line in lines]
+        events = [event for _, event in read if event is not None]
+        if events:
+            store.append_events(events)
         with spool_errors(self.path.parent), self._lock():
+            self._set_aside([line for line, event in read if event is None and line])
             self._keep_all_but(set(lines))
         return len(events)
 
     def _lines(self) -> list[bytes]:
         return self.path.read_bytes().splitlines() if self.path.exists() else []
+
+    def _set_aside(self, lines: list[bytes]) -> None:
+        if lines:
+            with open_private(self.unreadable, "ab") as file:
+                file.writelines(line + b"\n" for line in lines)
+                file.flush()
+                os.fsync(file.fileno())
 
     def _keep_all_but(self, delivered: set[bytes]) -> None:
         kept = [line for line in self._lines() if line not in delivered]
@@ -99,11 +120,17 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def _event(line: bytes) -> Event | None:
-    """The event in a line; None where the line was torn while it was written: what it said was never kept."""
+    """The event in a line; None where there is none that a store could take."""
     try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        row = json.loads(line)
+        row["created_at"] = datetime.fromisoformat(row["created_at"]).astimezone(UTC)
+        row["status"] = EventStatus(row["status"])
+        json.dumps(row["payload"], allow_nan=False, ensure_ascii=False).encode()
+        event = Event(**row)
+        for name in _TEXTS:
+            getattr(event, name).encode()
+        for name in _OPTIONAL_TEXTS:
+            (getattr(event, name) or "").encode()
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    row["created_at"] = datetime.fromisoformat(row["created_at"])
-    row["status"] = EventStatus(row["status"])
-    return Event(**row)
+    return event if isinstance(event.payload, dict | None) else None

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,13 @@ class RunMarker:
             os.utime(self.path)
 
     def remove(self) -> None:
-        """The run has ended and its end is on record."""
-        self.path.unlink(missing_ok=True)
+        """The run has ended and its end is on record.
+
+        Raises:
+            SpoolError: it cannot be removed.
+        """
+        with spool_errors(self.path.parent):
+            self.path.unlink(missing_ok=True)
 
     def remove_of(self, run: Run) -> None:
         """The same, unless it is another run's."""
@@ -101,12 +106,12 @@ class RunMarker:
             self.remove()
 
     def read(self) -> dict[str, Any] | None:
-        """What the marker says; None when there is none, or it was torn while being written."""
+        """What the marker says; None when there is none, or none that a run wrote whole."""
         try:
             content: dict[str, Any] = orjson.loads(self.path.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
+            return content if _is_marker(content) else None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
             return None
-        return content
 
     def who(self) -> str:
         """Who holds the lock, as far as the marker tells."""
@@ -114,3 +119,18 @@ class RunMarker:
         if content is None:
             return "by another process"
         return f"by process {content['pid']} on {content['host']} (run {content['run_id']})"
+
+
+def _is_marker(content: Mapping[str, Any]) -> bool:
+    datetime.fromisoformat(content["started_at"]).astimezone(UTC)
+    texts = [content[name] for name in ("run_id", "job_name", "package_name", "host")]
+    ingestion = content.get("ingestion")
+    if ingestion is not None:
+        texts += [ingestion["source_system"], ingestion["object_type"]]
+    return (
+        all(isinstance(text, str) and text.strip() for text in texts)
+        and isinstance(content["trace_id"], str | None)
+        and content["trace_id"] != ""
+        and isinstance(content["pid"], int)
+        and (ingestion is None or isinstance(ingestion["cursor"], dict | None))
+    )

@@ -20,6 +20,7 @@ from lorchestra.model import Event
 from lorchestra.outbox import Outbox
 from lorchestra.redact import redact
 from lorchestra.run_lock import Run, RunMarker
+from lorchestra.spool import spool_errors
 from lorchestra.stack_clients.event_client import log_event
 from lorchestra.stack_clients.event_client.events import make_event
 from lorchestra.stores.base import StagesTables, Store
@@ -156,11 +157,14 @@ def settle(spool: Path, store: Store) -> None:
     Outbox(spool).deliver(store)
     folder = spool / "runs"
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        marker = RunMarker(spool, path.stem)
-        try:
-            marker.lock.acquire(blocking=False)
-        except Timeout:
+        if not path.is_file():
             continue
+        marker = RunMarker(spool, path.stem)
+        with spool_errors(folder):
+            try:
+                marker.lock.acquire(blocking=False)
+            except Timeout:
+                continue
         try:
             close_dead_run(marker, store)
         finally:

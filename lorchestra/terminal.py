@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lorchestra.errors import QueryError
+
 FORMATS = ("table", "json", "csv")
 
 _CELL_WIDTH = 60
@@ -22,14 +25,39 @@ _PIPE_WIDTH = 200
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of a query's result, its JSON columns as the values they hold."""
-    rows: list[dict[str, Any]] = table.to_pylist()
+    """The rows of a query's result, its JSON columns as the values they hold.
+
+    JSON that Python cannot hold, and columns with a date that it cannot, stay as text.
+
+    Raises:
+        QueryError: such a date stands inside of a list or a struct.
+    """
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (OverflowError, ValueError):
+        rows = _with_dates_as_text(table).to_pylist()
     json_columns = [field.name for field in table.schema if str(field.type) == "extension<arrow.json>"]
     for row in rows:
         for name in json_columns:
-            if row[name] is not None:
-                row[name] = json.loads(row[name])
+            with suppress(ValueError, RecursionError):
+                row[name] = None if row[name] is None else json.loads(row[name])
     return rows
+
+
+def _with_dates_as_text(table: pa.Table) -> pa.Table:
+    """Python's dates are those of the years 1 to 9999; DuckDB's go further."""
+    for number, field in enumerate(table.schema):
+        column = table.column(number)
+        try:
+            column.to_pylist()
+        except (OverflowError, ValueError):
+            if not pa.types.is_temporal(field.type):
+                raise QueryError(
+                    f"query: {field.name}: a date outside the years 1 to 9999",
+                    next_step="Make it a text: CAST(… AS STRING).",
+                ) from None
+            table = table.set_column(number, field.name, column.cast(pa.string()))
+    return table
 
 
 def json_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -30,7 +30,7 @@ def dry_run(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn) -> J
         counts["records_extracted"] += 1
         if isinstance(item, Record):
             try:
-                keys.append(keyed_entry(item, idem_key_fn)[0])
+                keys.append(keyed_entry(item, idem_key_fn, context.store)[0])
             except RecordError:
                 counts["rejected"] += 1
         else:

@@ -18,12 +18,12 @@ from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.jobs.stored import last_cursor
 from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen, UpsertResult
-from lorchestra.rejects import RejectFile, note_resolved
+from lorchestra.rejects import UNREADABLE, RejectFile, note_resolved
 from lorchestra.sources.base import Accounts, Item, Refetches, Source, SourceType
-from lorchestra.spool import JobSpool, SegmentWriter, read_header, read_segment
+from lorchestra.spool import JobSpool, SegmentWriter, UnreadableError, read_header, read_segment
 from lorchestra.stack_clients.event_client.objects import idem_key, merge_in_batches, serialised
 from lorchestra.steps import Step, reached
-from lorchestra.stores.base import TouchesObjects
+from lorchestra.stores.base import Store, TouchesObjects
 
 #: A larger object is rejected: no store takes it in one row, and memory must stay bounded.
 OBJECT_BYTES_MAX = 96 * 1024 * 1024
@@ -75,13 +75,13 @@ def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn
     return run.log_completed(cursor)
 
 
-def keyed_entry(record: Record, idem_key_fn: IdemKeyFn) -> tuple[str, bytes]:
+def keyed_entry(record: Record, idem_key_fn: IdemKeyFn, store: Store) -> tuple[str, bytes]:
     """Key and JSON of a record, as they are merged.
 
     Raises:
-        RecordError: it has no identity, is not JSON, or is too large.
+        RecordError: it has no identity, is no JSON that the store keeps, or is too large.
     """
-    key, payload = idem_key(record.data, idem_key_fn), serialised(record.data)
+    key, payload = idem_key(record.data, idem_key_fn), serialised(record.data, store=store)
     if len(payload) > OBJECT_BYTES_MAX:
         raise RecordTooLargeError(f"larger than {OBJECT_BYTES_MAX} bytes")
     return key, payload
@@ -199,35 +199,49 @@ class _Ingestion:
             self._reject(item.reason, item.position)
             return None
         try:
-            entry = keyed_entry(item, self.idem_key_fn)
+            entry = keyed_entry(item, self.idem_key_fn, self.context.store)
         except RecordError as error:
             kept = None if isinstance(error, RecordTooLargeError) else item.data
-            self._reject(error.code.removeprefix("record."), item.position, kept)
+            self._reject(error.code.partition(".")[2], item.position, kept, detail=error.message)
             return None
         if "_sdc_deleted_at" in item.data:
             self.counts["gone"] += 1
         return entry
 
-    def _reject(self, reason: str, position: str, record: Any = None) -> None:
-        self.rejects.add(reason=reason, position=position, record=record)
+    def _reject(self, reason: str, position: str, record: Any = None, detail: str | None = None) -> None:
+        self.rejects.add(reason=reason, position=position, record=record, detail=detail)
         self.counts["rejected"] += 1
 
     def _merge_segments(self, *, recovered: bool = False) -> None:
         for segment in self.spool.segments():
-            header = read_header(segment)
+            damage: list[int] = []
+            try:
+                header = read_header(segment)
+            except UnreadableError:
+                header, damage = None, [1]
             if header is not None:
-                result = self._merge(segment, header)
+                result = self._merge(segment, header, damage if recovered else None)
                 reached(Step.SEGMENT_MERGED)
                 for name in ("inserted", "updated", "unchanged", "duplicates", "batches", "bytes"):
                     self.counts[name] += getattr(result, name)
                 self.usage.update(result.usage)
                 if recovered:
                     self.counts["recovered"] += result.records
-            segment.unlink()
+            if damage:
+                self._set_aside(segment, damage)
+            else:
+                segment.unlink()
 
-    def _merge(self, segment: Path, header: Mapping[str, str]) -> UpsertResult:
+    def _set_aside(self, segment: Path, damage: Sequence[int]) -> None:
+        """What cannot be read is kept, and each line of it is a reject."""
+        kept = self.spool.set_aside(segment)
+        for line in damage:
+            self._reject(UNREADABLE, f"{kept.name}:line {line}")
+        self.counts["recovered"] += len(damage)
+
+    def _merge(self, segment: Path, header: Mapping[str, str], damage: list[int] | None) -> UpsertResult:
         return merge_in_batches(
-            read_segment(segment),
+            read_segment(segment, damage),
             store=self.context.store,
             target=self.context.target(
                 source_system=header["source_system"], object_type=header["object_type"]

@@ -8,6 +8,10 @@ from lorchestra.config import tables_from_environment
 from lorchestra.errors import ArgumentError
 from lorchestra.stores.base import Store
 
+#: Levels of objects and lists in one another; what BigQuery takes, and the same for every store, so that rows
+#: can move from one to the other.
+DEPTH_MAX = 500
+
 
 def check_text(name: str, value: object) -> None:
     """A non-empty string that can be stored.
@@ -29,20 +33,32 @@ def check_optional_text(name: str, value: object) -> None:
         check_text(name, value)
 
 
-def check_keys(value: object) -> None:
-    """That every key in a JSON value is a string: `json.dumps` would quietly make one of 1 and None.
+def check_json(value: object) -> tuple[int, int]:
+    """The smallest and the largest integer in a JSON value; 0 where there is none beyond it.
 
     Raises:
-        TypeError: one is not.
+        TypeError: a key is no string: `json.dumps` would quietly make one of 1 and None.
+        RecursionError: it is nested deeper than `DEPTH_MAX`, or holds itself.
     """
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
+    smallest = largest = 0
+    level = [value]
+    for depth in range(DEPTH_MAX + 1):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, int):
+                smallest, largest = min(smallest, item), max(largest, item)
+            elif not isinstance(item, Mapping | list | tuple):
+                continue
+            elif depth == DEPTH_MAX:
+                raise RecursionError
+            elif not isinstance(item, Mapping):
+                below.extend(item)
+            elif all(isinstance(key, str) for key in item):
+                below.extend(item.values())
+            else:
                 raise TypeError
-            check_keys(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_keys(item)
+        level = below
+    return smallest, largest
 
 
 def as_store(bq_client: Any) -> Store:

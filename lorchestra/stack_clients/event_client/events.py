@@ -12,7 +12,7 @@ from lorchestra.errors import ArgumentError
 from lorchestra.model import Event, EventStatus
 from lorchestra.stack_clients.event_client.arguments import (
     as_store,
-    check_keys,
+    check_json,
     check_optional_text,
     check_text,
 )
@@ -114,7 +114,7 @@ def _check_payload(payload: object) -> None:
     if not isinstance(payload, Mapping):
         raise ArgumentError("payload: must be a JSON object, a dict with string keys")
     try:
-        check_keys(payload)
+        check_json(payload)
         size = len(json.dumps(dict(payload), allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError):
         # Their messages may quote the value.
