@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lorchestra.json_values import check_json
 from lorchestra.model import Event, EventStatus
 from lorchestra.spool import make_private_folder, open_private, spool_errors
 from lorchestra.stores.base import Store
@@ -125,12 +126,13 @@ def _event(line: bytes) -> Event | None:
         row = json.loads(line)
         row["created_at"] = datetime.fromisoformat(row["created_at"]).astimezone(UTC)
         row["status"] = EventStatus(row["status"])
+        smallest, largest = check_json(row["payload"])
         json.dumps(row["payload"], allow_nan=False, ensure_ascii=False).encode()
         event = Event(**row)
-        for name in _TEXTS:
-            getattr(event, name).encode()
-        for name in _OPTIONAL_TEXTS:
-            (getattr(event, name) or "").encode()
+        texts = [getattr(event, name) for name in _TEXTS]
+        texts += [text for name in _OPTIONAL_TEXTS if (text := getattr(event, name)) is not None]
+        fits = all(text.strip() and text.encode() for text in texts)
+        fits &= -(2**63) <= smallest <= largest < 2**64 and isinstance(event.payload, dict | None)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    return event if isinstance(event.payload, dict | None) else None
+    return event if fits else None

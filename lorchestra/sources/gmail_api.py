@@ -174,7 +174,13 @@ def _failed(method: str, code: str) -> SourceError:
 
 
 def _in_path(identity: str) -> str:
-    return quote(identity, safe="")
+    # Dots alone would be taken for a way to another place.
+    if not identity.strip("."):
+        raise FailedCallError(UNREADABLE)
+    try:
+        return quote(identity, safe="")
+    except UnicodeEncodeError:
+        raise FailedCallError(UNREADABLE) from None
 
 
 def _id(value: object) -> str:

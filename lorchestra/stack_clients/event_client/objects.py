@@ -14,11 +14,10 @@ import orjson
 
 from lorchestra.errors import ArgumentError, IdemKeyError, RecordError
 from lorchestra.idem_keys import external_id
+from lorchestra.json_values import DEPTH_MAX, check_json
 from lorchestra.model import BatchBounds, IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
 from lorchestra.stack_clients.event_client.arguments import (
-    DEPTH_MAX,
     as_store,
-    check_json,
     check_optional_text,
     check_text,
 )
