@@ -98,15 +98,16 @@ def _table(
     """One line a row. What does not fit is left out from the right; the first column is never shortened."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     cells = {name: [_cell(row[name]) for row in rows] for name in columns}
+    heads = {name: _cell(titles.get(name, name)) for name in columns}
     left = width
     shown: list[str] = []
     for name in columns:
-        needed = max(map(len, [titles.get(name, name), *cells[name]]))
+        needed = max(map(len, [heads[name], *cells[name]]))
         if shown and left < min(needed, _CELL_WIDTH_MIN):
             break
         numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)
         table.add_column(
-            titles.get(name, name),
+            Text(heads[name]),
             justify="right" if numeric else "left",
             no_wrap=True,
             width=needed if not shown else min(needed, left),

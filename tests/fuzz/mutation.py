@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 _ODD = (
     b"\0", b"\n", b"\r\n", b"\n\n", b'"', b"'", b"\\", b"{", b"[", b"]", b"}", b",", b":", b"=", b"%",
     b"/../", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\\ud800", b"\\u0000", b"null", b"NaN", b"1e400",
-    b"-1",     b"9" * 25, b"0000-01-01", b"10000-01-01", b"From ", b"\nFrom a Thu Aug 22 12:36:23 2002\n", b"=?utf-8?B?",
+    b"-1", b"9" * 25, b"0000-01-01", b"10000-01-01", b"From ", b"\nFrom a Thu Aug 22 12:36:23 2002\n",
+    b"=?utf-8?B?",
     b"Content-Type: multipart/mixed; boundary=x\n\n--x\n", b"$(id)", b"' OR 1=1 --", b"`", b"\x1b[31m",
     b"[" * 600, b'{"a":' * 600, b"(" * 1500,
 )  # fmt: skip
