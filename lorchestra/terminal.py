@@ -1,5 +1,6 @@
 """What people see: tables on a terminal, JSON and CSV for programs."""
 
+import codecs
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -60,9 +62,10 @@ def _with_dates_as_text(table: pa.Table) -> pa.Table:
     return table
 
 
-def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One JSON array of objects."""
-    return json.dumps(list(rows), default=_json_value, ensure_ascii=False, indent=2)
+def json_text(rows: Sequence[Mapping[str, Any]], *, encoding: str = "utf-8") -> str:
+    """One JSON array of objects, as a stream of this encoding can carry it."""
+    ascii_only = codecs.lookup(encoding).name != "utf-8"
+    return json.dumps(list(rows), default=_json_value, ensure_ascii=ascii_only, indent=2)
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -84,7 +87,7 @@ def print_rows(
 ) -> None:
     """Print rows to standard output in one of `FORMATS`; a table may have shorter titles than its columns."""
     if form == "json":
-        sys.stdout.write(json_text(rows) + "\n")
+        sys.stdout.write(json_text(rows, encoding=sys.stdout.encoding or "utf-8") + "\n")
     elif form == "csv":
         sys.stdout.write(csv_text(columns, rows) + "\n")
     else:
@@ -102,7 +105,7 @@ def _table(
     left = width
     shown: list[str] = []
     for name in columns:
-        needed = max(map(len, [heads[name], *cells[name]]))
+        needed = max(map(cell_len, [heads[name], *cells[name]]))
         if shown and left < min(needed, _CELL_WIDTH_MIN):
             break
         numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)

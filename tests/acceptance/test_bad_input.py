@@ -267,6 +267,7 @@ NASTY = [
     "`x`$(touch pwned)",
     "a" * 300,
     "\udcff",
+    "~nobody-here/x",
     "-rf",
 ]
 
@@ -403,3 +404,21 @@ def test_a_query_that_is_none_is_wrong_use(here: Project, sql: str) -> None:
     invoke("query", sql, code=2)
     assert not (here.folder / "pwned").exists()
     assert here.events() == []
+
+
+def test_a_terminal_without_the_letters_shows_their_numbers(here: Project) -> None:
+    here.store().create_tables()
+    for form, shown in (("table", "\\xe9\\U0001f600"), ("json", "\\u00e9\\ud83d\\ude00")):
+        variables = {"PYTHONIOENCODING": "ascii"}
+        told = here.lorchestra("query", "--format", form, "-", stdin="SELECT 'é😀' AS x", env=variables)
+        assert shown in told.stdout
+
+
+def test_a_folder_that_duckdb_cannot_be_told_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for command in (("runs",), ("setup",), ("query", "SELECT 1")):
+        assert "UTF-8" in invoke(*command, code=2).output

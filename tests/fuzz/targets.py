@@ -1,5 +1,6 @@
 """Every boundary at which bad input can come in: a function that raises only when a promise is broken."""
 
+import sys
 from collections.abc import Callable, Mapping
 
 from tests.fuzz import gmail_targets, mail_targets, spool_targets, text_targets
@@ -29,3 +30,6 @@ TARGETS: Mapping[str, Target] = {
         gmail_targets.gmail,
     )
 }
+
+if __name__ == "__main__":
+    sys.stdout.write(" ".join(TARGETS) + "\n")
