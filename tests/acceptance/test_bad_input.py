@@ -285,6 +285,7 @@ def test_a_name_that_is_typed_is_a_name_and_nothing_else(here: Project) -> None:
             invoke(*command, "--", name, code=2)
         for option in ("dataset", "store-url", "config"):
             invoke("jobs", "list", f"--{option}={name}", code=2)
+        invoke("copy", f"--to={name}", code=2)
         for option in ("since", "until", "limit"):
             invoke("run", JOB, f"--{option}={name}", code=2)
         assert json.loads(invoke("runs", f"--job={name}", "--json").stdout) == []

@@ -7,6 +7,7 @@ Inputs that reach something new are kept in `.fuzz/TARGET`. One that breaks a pr
 import importlib
 import pkgutil
 import sys
+import tempfile
 from pathlib import Path
 
 import atheris
@@ -14,6 +15,9 @@ import atheris
 
 def main() -> None:
     name, minutes = sys.argv[1], float(sys.argv[2])
+    if Path("/dev/shm").is_dir():
+        # What targets write needs no disk.
+        tempfile.tempdir = "/dev/shm"
     import lorchestra
 
     with atheris.instrument_imports(include=["lorchestra"]):
