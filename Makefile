@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test test-bigquery lint format docs lock audit benchmark clean
+.PHONY: help demo test test-bigquery fuzz lint format docs lock audit benchmark clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -21,6 +21,11 @@ test: $(STAMP) ## the whole test suite
 test-bigquery: $(STAMP) ## the real BigQuery: PROJECT=... DATASET=..., which is made and removed
 	LORCHESTRA_LIVE_PROJECT=$(PROJECT) LORCHESTRA_LIVE_DATASET=$(DATASET) \
 	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/live/bigquery.py
+
+fuzz: $(STAMP) ## look for input that breaks a promise: TARGETS="mbox toml" MINUTES=10 for each
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m tests.fuzz.environment
+	@for target in $(or $(TARGETS),$$($(BIN)/python -m tests.fuzz.targets)); do \
+	  echo "$$target"; $(BIN)/python -m tests.fuzz $$target $(or $(MINUTES),10) || exit 1; done
 
 lint: $(STAMP) ## style, types, and which layer may import which
 	$(BIN)/ruff check .

@@ -80,7 +80,7 @@ def retry(run_id: str, *, as_json: bool, show_traceback: bool, settings: "Settin
         (one for one in show_run(opened_store(settings), run_id) if one["event_type"] == "job.started"), None
     )
     rejects = open_rejects(settings.spool.path, run_id)
-    if started is None or not rejects:
+    if started is None or not rejects or not started["payload"]:
         raise UsageError(
             f"run {run_id}: has no rejects on this host that are not resolved",
             next_step=f"`lorchestra runs show {run_id}` shows what it did.",

@@ -1,6 +1,7 @@
 """What all commands share: their options for settings, the store they open, and how errors are told."""
 
 import functools
+import io
 import os
 import sys
 import traceback
@@ -53,6 +54,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; nothing but its own exit code gets out."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # What a terminal has no letter for is shown by its number.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             result = super().invoke(ctx)
             # Here and not at exit, where a reader that has gone away could only be complained about.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "csv")
 #: A table is read by a person; whoever wants all rows takes JSON or CSV.
 TABLE_ROWS = 100
+# More than any result has; stores count in 64 bits.
+_ROWS_MAX = 2**53
 
 
 @click.group(invoke_without_command=True)
@@ -133,6 +135,8 @@ def query(
             print_rows(("bytes_read",), [{"bytes_read": size}], form=form)
             return
     rows_wanted = TABLE_ROWS if max_rows is None and form == "table" else max_rows
+    if rows_wanted is not None:
+        rows_wanted = min(rows_wanted, _ROWS_MAX)
     one_more = None if rows_wanted is None else rows_wanted + 1
     result = store.query(sql, values, max_rows=one_more)
     print_rows(result.schema.names, rows_of(result.slice(0, rows_wanted)), form=form)

@@ -23,13 +23,22 @@ from lorchestra.config_file import (
     unknown_key,
 )
 from lorchestra.config_store import absolute, check_one_dataset, settled, with_key_file
-from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
+from lorchestra.config_tables import (
+    JOB_NAME_RULE,
+    ConfigFile,
+    ConfigTable,
+    JobSettings,
+    SpoolSettings,
+    StoreSettings,
+    is_job_name,
+)
 from lorchestra.errors import ConfigError
 from lorchestra.model import TableNames
 
 __all__ = [
     "CONFIG_NAME",
     "CONFIG_VARIABLE",
+    "JOB_NAME_RULE",
     "STORE_VARIABLES",
     "ConfigFile",
     "JobSettings",
@@ -38,6 +47,7 @@ __all__ = [
     "SpoolSettings",
     "StoreSettings",
     "environment",
+    "is_job_name",
     "kind_of_mistakes",
     "load_settings",
     "tables_from_environment",
@@ -226,7 +236,10 @@ def _dotenv_variables(path: Path) -> dict[str, str]:
 def _config_path(config: Path | None, cwd: Path) -> Path | None:
     for given, origin in ((config, "--config"), (environment().get(CONFIG_VARIABLE), CONFIG_VARIABLE)):
         if given:
-            path = cwd / Path(given).expanduser()
+            try:
+                path = cwd / Path(given).expanduser()
+            except RuntimeError:
+                path = cwd / given
             if not _found(path):
                 raise ConfigError(
                     f"{origin}: no such file: {_display(path, cwd)}",

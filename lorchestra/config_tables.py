@@ -31,16 +31,12 @@ _TableName = Annotated[
     ),
 ]
 # Job names become part of run ids and of file names.
-_JobName = Annotated[
-    str,
-    AfterValidator(
-        _matching(
-            "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
-            "a job's name must be letters, digits, '_', '-' and '.', not beginning with '-' or '.', "
-            "at most 128 characters",
-        )
-    ),
-]
+JOB_NAME_RULE = (
+    "a job's name must be letters, digits, '_', '-' and '.', not beginning with '-' or '.', "
+    "at most 128 characters"
+)
+_JOB_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_JobName = Annotated[str, AfterValidator(_matching(_JOB_NAME, JOB_NAME_RULE))]
 # The parts of an object's key that stand before its natural id.
 _KeyPart = Annotated[
     str,
@@ -54,11 +50,16 @@ _StoreUrl = Annotated[
     str,
     AfterValidator(
         _matching(
-            r"[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f\x7f]+",
+            r"[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f\x7f\ud800-\udfff]+",
             "must be a URL such as duckdb:///lorchestra.duckdb or bigquery://project/dataset",
         )
     ),
 ]
+
+
+def is_job_name(name: str) -> bool:
+    """Whether a job can be called so."""
+    return re.fullmatch(_JOB_NAME, name) is not None
 
 
 def _path_text(value: object) -> object:

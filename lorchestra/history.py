@@ -1,11 +1,10 @@
 """What the two tables tell: runs, their events, and queries of the user's own."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-
-import orjson
 
 from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UnknownRunError, UsageError
 from lorchestra.model import TableNames
@@ -55,6 +54,8 @@ def list_runs(
     Runs are those that have a `job.started`. Only the events of those that are given are folded, so it takes
     the same time and the same bytes however long the log is.
     """
+    if not _encodes(job or ""):
+        return []
     newest = internal_query(_NEWEST_RUNS[state], store.tables)
     try:
         found = query_rows(store, newest, {"job": job or "", "limit": limit})
@@ -74,7 +75,7 @@ def run_events(store: Store, run_id: str) -> list[dict[str, Any]]:
     parameters = {"run_id": run_id, "first": _begin(run_id)}
     rows = query_rows(store, internal_query("run_events", store.tables), parameters)
     for row in rows:
-        row["payload"] = None if row["payload"] is None else orjson.loads(row["payload"])
+        row["payload"] = None if row["payload"] is None else json.loads(row["payload"])
     return rows
 
 
@@ -95,10 +96,18 @@ def show_run(store: Store, run_id: str) -> list[dict[str, Any]]:
     Raises:
         UnknownRunError: there is no such run.
     """
-    events = run_events(store, run_id)
+    events = run_events(store, run_id) if _encodes(run_id) else []
     if not events:
         raise UnknownRunError(f"run {run_id}: there is none of this id")
     return events
+
+
+def _encodes(text: str) -> bool:
+    try:
+        _string(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def query_text(name_or_sql: str, tables: TableNames) -> str:
@@ -110,6 +119,8 @@ def query_text(name_or_sql: str, tables: TableNames) -> str:
     text = name_or_sql.strip()
     if text in query_names():
         return named_query(text, tables)
+    if not _encodes(text):
+        raise UsageError("query: is not valid Unicode", next_step='Give it in UTF-8, or through "-".')
     if not text or text.isidentifier():
         raise UsageError(
             "query: there is none of this name; known: " + ", ".join(query_names()),
@@ -155,8 +166,8 @@ def typed_parameters(given: Iterable[str]) -> dict[str, Any]:
             )
         try:
             parameters[name] = read(value)
-        except ValueError:
-            raise ArgumentError(f"--param {name}: the value is no {kind.upper()}") from None
+        except (ValueError, OverflowError):
+            raise ArgumentError(f"--param {name}: the value is no {(kind or 'STRING').upper()}") from None
     return parameters
 
 
@@ -169,12 +180,25 @@ def _boolean(text: str) -> bool:
 
 def _timestamp(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _string(text: str) -> str:
+    # Undecodable bytes of a command line arrive as lone surrogates.
+    text.encode()
+    return text
+
+
+def _int64(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError
+    return number
 
 
 _PARAMETER_TYPES: dict[str, Callable[[str], Any]] = {
-    "STRING": str,
-    "INT64": int,
+    "STRING": _string,
+    "INT64": _int64,
     "FLOAT64": float,
     "BOOL": _boolean,
     "DATE": date.fromisoformat,

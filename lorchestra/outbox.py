@@ -1,18 +1,22 @@
 """The outbox: events that could not be written to the store wait here, on this host, for the next command."""
 
+import json
 import os
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 from filelock import FileLock
 
+from lorchestra.json_values import check_json
 from lorchestra.model import Event, EventStatus
 from lorchestra.spool import make_private_folder, open_private, spool_errors
 from lorchestra.stores.base import Store
 
 _LOCK_SECONDS = 10.0
+_FIELDS = tuple(field.name for field in fields(Event))
+_TEXTS = ("event_id", "event_type", "source_system", "correlation_id")
+_OPTIONAL_TEXTS = ("object_type", "idem_key", "trace_id", "error_message")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +31,14 @@ class Outbox:
     """`outbox.jsonl` in the spool: `{"store", "event"}` a line, in the order in which they were put.
 
     Events keep their event_id, so delivering one twice adds it once, and wait for the store that they are of.
+
+    A line that is no event, because a crash tore it or somebody else wrote it, is kept in
+    `outbox.unreadable.jsonl` and stops nobody.
     """
 
     def __init__(self, spool: Path) -> None:
         self.path = spool / "outbox.jsonl"
+        self.unreadable = spool / "outbox.unreadable.jsonl"
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -55,7 +63,10 @@ class Outbox:
         Raises:
             SpoolError: not even this file can be written.
         """
-        line = orjson.dumps({"store": store, "event": asdict(event)}) + b"\n"
+        row = {name: getattr(event, name) for name in _FIELDS}
+        row["created_at"] = event.created_at.isoformat()
+        row["payload"] = None if event.payload is None else dict(event.payload)
+        line = json.dumps({"store": store, "event": row}, allow_nan=False).encode() + b"\n"
         with spool_errors(self.path.parent):
             make_private_folder(self.path.parent)
             with self._lock(), open_private(self.path, "ab") as file:
@@ -83,15 +94,23 @@ class Outbox:
         events = [one.event for _, one in read if one is not None and one.store == store.address]
         if events:
             store.append_events(events)
-        # Torn lines go as well: what they said was never kept.
+        unreadable = [line for line, one in read if one is None and line]
         done = {line for line, one in read if one is None or one.store == store.address}
         if done:
             with spool_errors(self.path.parent), self._lock():
+                self._set_aside(unreadable)
                 self._keep_all_but(done)
         return len(events)
 
     def _lines(self) -> list[bytes]:
         return self.path.read_bytes().splitlines() if self.path.exists() else []
+
+    def _set_aside(self, lines: list[bytes]) -> None:
+        if lines:
+            with open_private(self.unreadable, "ab") as file:
+                file.writelines(line + b"\n" for line in lines)
+                file.flush()
+                os.fsync(file.fileno())
 
     def _keep_all_but(self, delivered: set[bytes]) -> None:
         kept = [line for line in self._lines() if line not in delivered]
@@ -118,17 +137,20 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def _waiting(line: bytes) -> WaitingEvent | None:
-    """The event in a line; None where the line was torn while it was written: what it said was never kept."""
+    """The event in a line; None where there is none that a store could take."""
     try:
-        content = orjson.loads(line)
+        content = json.loads(line)
         row = content["event"]
-        event = Event(
-            **{
-                **row,
-                "created_at": datetime.fromisoformat(row["created_at"]),
-                "status": EventStatus(row["status"]),
-            }
-        )
-    except (ValueError, TypeError, LookupError):
+        row["created_at"] = datetime.fromisoformat(row["created_at"]).astimezone(UTC)
+        row["status"] = EventStatus(row["status"])
+        smallest, largest = check_json(row["payload"])
+        json.dumps(row["payload"], allow_nan=False, ensure_ascii=False).encode()
+        event = Event(**row)
+        texts = [getattr(event, name) for name in _TEXTS]
+        texts += [text for name in _OPTIONAL_TEXTS if (text := getattr(event, name)) is not None]
+        fits = all(text.strip() and text.encode() for text in texts)
+        fits &= isinstance(content["store"], str)
+        fits &= -(2**63) <= smallest <= largest < 2**64 and isinstance(event.payload, dict | None)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    return WaitingEvent(store=content["store"], event=event)
+    return WaitingEvent(store=content["store"], event=event) if fits else None

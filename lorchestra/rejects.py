@@ -7,15 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lorchestra.errors import UsageError
 from lorchestra.spool import make_private_folder, open_private, spool_errors
 
 # A word as a program would have it: what is longer may quote the record.
 _REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _REASONS_MAX = 50
 
+#: The reason of what stood in the spool and could not be read; no source can be asked for it again.
+UNREADABLE = "unreadable"
+
 
 def rejects_path(root: Path, run_id: str) -> Path:
-    """Where the rejected records of a run are."""
+    """Where the rejected records of a run are.
+
+    Raises:
+        UsageError: no run has such an id: it would lead out of the folder.
+    """
+    if "/" in run_id or "\0" in run_id:
+        raise UsageError("run: an id has no '/' in it", next_step="`lorchestra runs` shows their ids.")
     return root / "rejects" / f"{run_id}.jsonl"
 
 
@@ -35,12 +45,14 @@ def rejects_of(root: Path, run_id: str) -> list[Reject]:
         SpoolError: the file cannot be read.
     """
     found: dict[str, Reject] = {}
-    for line in _lines(root, run_id):
+    for _, line in _lines(root, run_id):
+        if line is None:
+            continue
         record = line.get("record")
         found[line["position"]] = Reject(
             position=line["position"],
             record=record if isinstance(record, dict) else None,
-            resolved="resolved_by" in line,
+            resolved=not _is_open(line),
         )
     return list(found.values())
 
@@ -60,24 +72,26 @@ def note_resolved(root: Path, run_id: str, positions: Collection[str], *, by: st
     Raises:
         SpoolError: the file cannot be written; it is as it was.
     """
-    lines = _lines(root, run_id)
-    for line in lines:
-        if line["position"] in positions and "resolved_by" not in line:
-            line["resolved_by"] = by
     path = rejects_path(root, run_id)
     new = path.with_suffix(".new")
+    texts = []
+    for text, line in _lines(root, run_id):
+        if line is not None and _is_open(line) and line["position"] in positions:
+            texts.append(_bytes(json.dumps({**line, "resolved_by": by})))
+        else:
+            texts.append(text + b"\n")
     with spool_errors(path.parent):
         with open_private(new, "wb") as file:
-            file.writelines(_encoded(line) for line in lines)
+            file.writelines(texts)
         new.replace(path)
 
 
-def _lines(root: Path, run_id: str) -> list[dict[str, Any]]:
+def _lines(root: Path, run_id: str) -> list[tuple[bytes, dict[str, Any] | None]]:
+    """Each line, and what it says; None for one that was torn when a process died."""
     path = rejects_path(root, run_id)
     with spool_errors(path.parent):
-        texts = path.read_bytes().splitlines() if path.exists() else []
-    # A line that was torn when a process died has lost its place.
-    return [line for line in map(_line, texts) if line is not None]
+        texts = path.read_bytes().split(b"\n") if path.exists() else []
+    return [(text, _line(text)) for text in texts if text]
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
@@ -88,6 +102,10 @@ def _line(text: bytes) -> dict[str, Any] | None:
     return line if isinstance(line, dict) and isinstance(line.get("position"), str) else None
 
 
+def _is_open(line: dict[str, Any]) -> bool:
+    return "resolved_by" not in line and line.get("reason") != UNREADABLE
+
+
 class RejectFile:
     """The records of one run that could not be stored: reason, place, and the record where it is JSON."""
 
@@ -96,8 +114,16 @@ class RejectFile:
         self.reasons: dict[str, int] = {}
         self.positions: set[str] = set()
 
-    def add(self, *, reason: str, position: str, record: Any = None, payload: bytes | None = None) -> None:
-        """Keep one record, as a value or as JSON text.
+    def add(
+        self,
+        *,
+        reason: str,
+        position: str,
+        record: Any = None,
+        payload: bytes | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Keep one record, as a value or as JSON text; `detail` says more of the reason only.
 
         Only a record that JSON gives back as it was stands under `record`, from where it can be tried again;
         of any other, `excerpt` shows what can be shown.
@@ -106,6 +132,8 @@ class RejectFile:
             SpoolError: it cannot be written; a reject is never dropped in silence.
         """
         entry = {"reason": reason, "position": position}
+        if detail is not None:
+            entry["detail"] = detail
         line = _bytes(json.dumps(entry)) if payload is None else _with_payload(entry, payload)
         if record is not None:
             line = _bytes(_with_record(entry, record))
@@ -119,10 +147,6 @@ class RejectFile:
         if name not in self.reasons and len(self.reasons) >= _REASONS_MAX:
             name = "other"
         self.reasons[name] = self.reasons.get(name, 0) + 1
-
-
-def _encoded(line: dict[str, Any]) -> bytes:
-    return _bytes(json.dumps(line))
 
 
 def _bytes(line: str) -> bytes:

@@ -188,10 +188,15 @@ class RunMarker:
             return None
 
     def remove(self) -> None:
-        """The run has ended and its end is on record. The caller has the lock."""
-        for path in (self.path, self.path.with_suffix(".new")):
-            path.unlink(missing_ok=True)
-        self._holder.remove_dead()
+        """The run has ended and its end is on record. The caller has the lock.
+
+        Raises:
+            SpoolError: it cannot be removed.
+        """
+        with spool_errors(self.path.parent):
+            for path in (self.path, self.path.with_suffix(".new")):
+                path.unlink(missing_ok=True)
+            self._holder.remove_dead()
 
     def remove_of(self, run: Run) -> None:
         """The same, unless it is another run's."""

@@ -165,6 +165,8 @@ def settle(spool: Path, store: Store) -> None:
     Outbox(spool).deliver(store)
     folder = spool / "runs"
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        if not path.is_file():
+            continue
         marker = RunMarker(spool, path.stem)
         with marker.closing() as is_dead:
             if is_dead:

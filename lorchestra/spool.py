@@ -1,6 +1,7 @@
 """The spool: extracted records wait here, on this host, until they are merged.
 
-    {spool}/segments/{job}/{run_id}.{n}.jsonl   closed segments; `.part` while being written
+    {spool}/segments/{job}/{run_id}.{n}.jsonl   closed segments; `.part` while being written,
+                                                `.unreadable` when something else wrote into one
     {spool}/rejects/{run_id}.jsonl              records that could not be stored, with reason and place
 
 A segment is JSON Lines: a header `{"source_system", "object_type"}`, then `[idem_key, object]` a record. It
@@ -25,6 +26,12 @@ from lorchestra.model import BatchBounds
 SEGMENT_RECORDS = 5000
 
 _PART = ".part"
+_UNREADABLE = ".unreadable"
+_HEADER = ("source_system", "object_type")
+
+
+class UnreadableError(ValueError):
+    """A file in the spool that is not as it was written."""
 
 
 class JobSpool:
@@ -40,9 +47,21 @@ class JobSpool:
         """
         if not self._folder.is_dir():
             return []
-        for part in self._folder.glob(f"*{_PART}"):
-            part.rename(part.with_suffix(""))
-        return sorted(self._folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        with spool_errors(self._folder):
+            for part in self._folder.glob(f"*{_PART}"):
+                part.rename(part.with_suffix(""))
+            found = [path for path in self._folder.glob("*.jsonl") if path.is_file()]
+            return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def set_aside(self, segment: Path) -> Path:
+        """Keep a segment that cannot be read whole where nobody reads it again; its new path.
+
+        Raises:
+            SpoolError: it cannot be renamed.
+        """
+        kept = segment.with_name(segment.name + _UNREADABLE)
+        with spool_errors(self._folder):
+            return segment.rename(kept)
 
     @property
     def waiting(self) -> int:
@@ -122,23 +141,62 @@ class SegmentWriter:
 
 
 def read_header(segment: Path) -> dict[str, str] | None:
-    """The segment's header; None when the writer was killed before it was written."""
+    """The segment's header; None when the writer was killed before it was written.
+
+    Raises:
+        UnreadableError: it is none.
+    """
     with segment.open("rb") as file:
         line = file.readline()
     if not line.endswith(b"\n"):
         return None
-    header: dict[str, str] = orjson.loads(line)
+    try:
+        header: dict[str, str] = orjson.loads(line)
+        fits = all(header[name].strip() and ":" not in header[name] for name in _HEADER)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        fits = False
+    if not fits:
+        raise UnreadableError
     return header
 
 
-def read_segment(segment: Path) -> Iterator[tuple[str, bytes]]:
-    """Key and JSON text of each whole record, the bytes as they were appended."""
+def read_segment(segment: Path, damage: list[int] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Key and JSON text of each whole record, the bytes as they were appended.
+
+    With `damage` given nothing is taken on trust: the numbers of lines that are no record are added to it,
+    and the others go on. A last line without its end is no damage: its writer was killed.
+    """
     with segment.open("rb") as file:
         file.readline()
-        for line in file:
-            if not line.endswith(b"]\n"):
-                return
-            yield _split(line)
+        for number, line in enumerate(file, start=2):
+            if damage is None:
+                if not line.endswith(b"]\n"):
+                    return
+                yield _split(line)
+            elif line.endswith(b"\n"):
+                try:
+                    yield _checked(line)
+                except (ValueError, RecursionError):
+                    damage.append(number)
+
+
+def _checked(line: bytes) -> tuple[str, bytes]:
+    if not line.startswith(b'["') or not line.endswith(b"}]\n"):
+        raise UnreadableError
+    key, payload = _split(line)
+    try:
+        valid = isinstance(orjson.loads(payload), dict)
+    except orjson.JSONDecodeError:
+        # Large numbers and deep nesting, it may be.
+        valid = isinstance(json.loads(payload, parse_constant=_refused), dict)
+    if not key or not valid:
+        raise UnreadableError
+    key.encode()
+    return key, payload
+
+
+def _refused(constant: str) -> None:
+    raise UnreadableError(constant)
 
 
 def _split(line: bytes) -> tuple[str, bytes]:

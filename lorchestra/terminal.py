@@ -1,44 +1,72 @@
 """What people see: tables on a terminal, JSON and CSV for programs."""
 
+import codecs
 import csv
 import io
 import json
-import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from lorchestra.config import environment
+from lorchestra.errors import QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import Console
+    from rich.table import Table
 
 FORMATS = ("table", "json", "csv")
 
 _CELL_WIDTH = 60
 _CELL_WIDTH_MIN = 12
 _PIPE_WIDTH = 200
-_GAP = "  "
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 def rows_of(table: "pa.Table") -> list[dict[str, Any]]:
-    """The rows of a query's result, its JSON columns as the values they hold."""
-    rows: list[dict[str, Any]] = table.to_pylist()
+    """The rows of a query's result, its JSON columns as the values they hold.
+
+    JSON that Python cannot hold, and columns with a date that it cannot, stay as text.
+
+    Raises:
+        QueryError: such a date stands inside of a list or a struct.
+    """
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (OverflowError, ValueError):
+        rows = _with_dates_as_text(table).to_pylist()
     json_columns = [field.name for field in table.schema if str(field.type) == "extension<arrow.json>"]
     for row in rows:
         for name in json_columns:
-            if row[name] is not None:
-                row[name] = json.loads(row[name])
+            with suppress(ValueError, RecursionError):
+                row[name] = None if row[name] is None else json.loads(row[name])
     return rows
 
 
-def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One JSON array of objects."""
-    return json.dumps(list(rows), default=_json_value, ensure_ascii=False, indent=2)
+def _with_dates_as_text(table: "pa.Table") -> "pa.Table":
+    """Python's dates are those of the years 1 to 9999; DuckDB's go further."""
+    import pyarrow as pa  # noqa: PLC0415 - takes time to load
+
+    for number, field in enumerate(table.schema):
+        column = table.column(number)
+        try:
+            column.to_pylist()
+        except (OverflowError, ValueError):
+            if not pa.types.is_temporal(field.type):
+                raise QueryError(
+                    f"query: {field.name}: a date outside the years 1 to 9999",
+                    next_step="Make it a text: CAST(… AS STRING).",
+                ) from None
+            table = table.set_column(number, field.name, column.cast(pa.string()))
+    return table
+
+
+def json_text(rows: Sequence[Mapping[str, Any]], *, encoding: str = "utf-8") -> str:
+    """One JSON array of objects, as a stream of this encoding can carry it."""
+    ascii_only = codecs.lookup(encoding).name != "utf-8"
+    return json.dumps(list(rows), default=_json_value, ensure_ascii=ascii_only, indent=2)
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -60,68 +88,50 @@ def print_rows(
 ) -> None:
     """Print rows to standard output in one of `FORMATS`; a table may have shorter titles than its columns."""
     if form == "json":
-        sys.stdout.write(json_text(rows) + "\n")
+        sys.stdout.write(json_text(rows, encoding=sys.stdout.encoding or "utf-8") + "\n")
     elif form == "csv":
         sys.stdout.write(csv_text(columns, rows) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _lines(columns, rows, titles or {})))
+        console = _console()
+        console.print(_table(columns, rows, titles or {}, width=console.width))
 
 
-def _lines(
-    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]
-) -> Iterator[str]:
+def _table(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, width: int
+) -> "Table":
     """One line a row. What does not fit is left out from the right; the first column is never shortened."""
-    seen = sys.stdout.isatty()
-    # A pipe has no width; 80 columns would cut what the next program wants to read.
-    left = shutil.get_terminal_size().columns if seen else _PIPE_WIDTH
-    shown: list[_Column] = []
+    from rich.cells import cell_len  # noqa: PLC0415 - takes time to load
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    cells = {name: [_cell(row[name]) for row in rows] for name in columns}
+    heads = {name: _cell(titles.get(name, name)) for name in columns}
+    left = width
+    shown: list[str] = []
     for name in columns:
-        cells = [titles.get(name, name), *(_cell(row[name]) for row in rows)]
-        needed = max(map(_width, cells))
+        needed = max(map(cell_len, [heads[name], *cells[name]]))
         if shown and left < min(needed, _CELL_WIDTH_MIN):
             break
-        width = needed if not shown else min(needed, left)
         numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)
-        shown.append(_Column(cells=cells, width=width, numeric=numeric))
-        left -= needed + len(_GAP)
-    for number in range(len(rows) + 1):
-        line = _GAP.join(column.padded(number) for column in shown).rstrip()
-        yield f"{_BOLD}{line}{_PLAIN}" if seen and number == 0 and _knows_bold() else line
+        table.add_column(
+            Text(heads[name]),
+            justify="right" if numeric else "left",
+            no_wrap=True,
+            width=needed if not shown else min(needed, left),
+        )
+        shown.append(name)
+        left -= needed + 2
+    for number in range(len(rows)):
+        table.add_row(*(Text(cells[name][number], overflow="ellipsis") for name in shown))
+    return table
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Column:
-    """The title and the cells below it."""
+def _console() -> "Console":
+    from rich.console import Console  # noqa: PLC0415 - takes time to load
 
-    cells: Sequence[str]
-    width: int
-    numeric: bool
-
-    def padded(self, number: int) -> str:
-        text = _cut(self.cells[number], self.width)
-        space = " " * (self.width - _width(text))
-        return space + text if self.numeric else text + space
-
-
-def _width(text: str) -> int:
-    """How many places a text takes on a terminal; some letters take two, some none."""
-    if text.replace("…", ".").isascii():
-        return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 - only where there are such letters
-
-    return cell_len(text)
-
-
-def _cut(text: str, width: int) -> str:
-    if _width(text) <= width:
-        return text
-    while _width(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _knows_bold() -> bool:
-    return environment().get("TERM", "dumb") not in ("dumb", "unknown")
+    # A pipe has no width; 80 columns would cut what the next program wants to read.
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
 
 
 def _cell(value: Any) -> str:

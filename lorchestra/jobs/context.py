@@ -149,7 +149,7 @@ class JobContext:
     ) -> UpsertResult:
         """`event_client.upsert_objects` under this run's correlation_id, trace_id and `seen_at`."""
         return merge_in_batches(
-            keyed(objects, idem_key_fn),
+            keyed(objects, idem_key_fn, store=self.store),
             store=self.store,
             target=self.target(source_system=source_system, object_type=object_type),
             batch_size=batch_size,

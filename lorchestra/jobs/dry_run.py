@@ -41,7 +41,7 @@ def count_records(context: JobContext, *, source: Source, idem_key_fn: IdemKeyFn
         counts["records_extracted"] += 1
         if isinstance(item, Record):
             try:
-                keys.append(keyed_entry(item, idem_key_fn)[0])
+                keys.append(keyed_entry(item, idem_key_fn, context.store)[0])
             except ObjectError:
                 counts["rejected"] += 1
         else:

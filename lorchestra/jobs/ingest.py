@@ -23,7 +23,7 @@ from lorchestra.sources.base import Accounts, Item, Source, SourceType
 from lorchestra.spool import JobSpool, SegmentWriter
 from lorchestra.stack_clients.event_client.objects import idem_key, serialised
 from lorchestra.steps import Step, reached
-from lorchestra.stores.base import TouchesObjects
+from lorchestra.stores.base import Store, TouchesObjects
 
 #: A larger object is rejected: no store takes it in one row, and memory must stay bounded.
 OBJECT_BYTES_MAX = 96 * 1024 * 1024
@@ -75,13 +75,13 @@ def ingest(context: JobContext, *, source: Source, kind: SourceType, idem_key_fn
     return run.log_completed(cursor)
 
 
-def keyed_entry(record: Record, idem_key_fn: IdemKeyFn) -> tuple[str, bytes]:
+def keyed_entry(record: Record, idem_key_fn: IdemKeyFn, store: Store) -> tuple[str, bytes]:
     """Key and JSON of a record, as they are merged.
 
     Raises:
-        ObjectError: it has no identity, is not JSON, or is too large.
+        ObjectError: it has no identity, is no JSON that the store keeps, or is too large.
     """
-    key, payload = idem_key(record.data, idem_key_fn), serialised(record.data)
+    key, payload = idem_key(record.data, idem_key_fn), serialised(record.data, store=store)
     if len(payload) > OBJECT_BYTES_MAX:
         raise ObjectTooLargeError(f"larger than {OBJECT_BYTES_MAX} bytes")
     return key, payload
@@ -199,17 +199,17 @@ class _Ingestion:
             self._reject(item.reason, item.position)
             return None
         try:
-            entry = keyed_entry(item, self.idem_key_fn)
+            entry = keyed_entry(item, self.idem_key_fn, self.context.store)
         except ObjectError as error:
             kept = None if isinstance(error, ObjectTooLargeError) else item.data
-            self._reject(error.reason, item.position, kept)
+            self._reject(error.reason, item.position, kept, detail=error.message)
             return None
         if "_sdc_deleted_at" in item.data:
             self.counts["gone"] += 1
         return entry
 
-    def _reject(self, reason: str, position: str, record: Any = None) -> None:
-        self.rejects.add(reason=reason, position=position, record=record)
+    def _reject(self, reason: str, position: str, record: Any = None, detail: str | None = None) -> None:
+        self.rejects.add(reason=reason, position=position, record=record, detail=detail)
         self.counts["rejected"] += 1
 
     def _report(self, *, always: bool = False) -> None:

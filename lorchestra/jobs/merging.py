@@ -2,13 +2,13 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorchestra.jobs.context import JobContext
-from lorchestra.rejects import RejectFile
-from lorchestra.spool import JobSpool, read_header, read_segment
+from lorchestra.rejects import UNREADABLE, RejectFile
+from lorchestra.spool import JobSpool, UnreadableError, read_header, read_segment
 from lorchestra.stack_clients.event_client.objects import merge_in_batches
 from lorchestra.steps import Step, reached
 
@@ -64,15 +64,31 @@ class SegmentMerger:
             SpoolError: the spool cannot be read or written.
         """
         for segment in self.spool.segments():
-            header = read_header(segment)
+            damage: list[int] = []
+            try:
+                header = read_header(segment)
+            except UnreadableError:
+                header, damage = None, [1]
             if header is not None:
-                self._merge_one(segment, header, recovered=recovered)
+                self._merge_one(segment, header, damage if recovered else None)
                 reached(Step.SEGMENT_MERGED)
-            segment.unlink()
+            if damage:
+                self._set_aside(segment, damage)
+            else:
+                segment.unlink()
 
-    def _merge_one(self, segment: Path, header: Mapping[str, str], *, recovered: bool) -> None:
+    def _set_aside(self, segment: Path, damage: Sequence[int]) -> None:
+        """What cannot be read is kept, and each line of it is a reject."""
+        kept = self.spool.set_aside(segment)
+        for line in damage:
+            self.rejects.add(reason=UNREADABLE, position=f"{kept.name}:line {line}")
+        self.counts["rejected"] += len(damage)
+        self.counts["recovered"] += len(damage)
+
+    def _merge_one(self, segment: Path, header: Mapping[str, str], damage: list[int] | None) -> None:
+        """Merge a segment. Of one that an earlier run left, `damage` takes the lines that are no record."""
         result = merge_in_batches(
-            self.keys.passing(read_segment(segment)),
+            self.keys.passing(read_segment(segment, damage)),
             store=self.context.store,
             target=self.context.target(
                 source_system=header["source_system"], object_type=header["object_type"]
@@ -83,7 +99,7 @@ class SegmentMerger:
         for name in _ADDED_UP:
             self.counts[name] += getattr(result, name)
         self.usage.update(result.usage)
-        if recovered:
+        if damage is not None:
             self.counts["recovered"] += result.records
 
     def _reject(self, key: str, payload: bytes) -> None:

@@ -10,7 +10,14 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from lorchestra.config import JobSettings, Settings, kind_of_mistakes, unknown_key
+from lorchestra.config import (
+    JOB_NAME_RULE,
+    JobSettings,
+    Settings,
+    is_job_name,
+    kind_of_mistakes,
+    unknown_key,
+)
 from lorchestra.errors import (
     ConfigError,
     LorchestraError,
@@ -108,6 +115,11 @@ def find_job(name: str, settings: Settings) -> Job:
             next_step=f"Run `lorchestra run {found[0].package_name}/{bare}`.",
         )
     job = found[0]
+    if not is_job_name(job.name):
+        raise ConfigError(
+            f"package {job.package_name}: brings a job whose name cannot name a file: {JOB_NAME_RULE}",
+            next_step="Ask its authors to rename it.",
+        )
     if job.entry_point is None and job.settings.source is None:
         for key in difflib.get_close_matches("source", job.settings.options, n=1):
             place = settings.where("jobs", job.name, key)

@@ -75,7 +75,10 @@ class GmailListing:
         milliseconds = _internal_date(message)
         if milliseconds is None or belongs_to(Window(since=searched_since), message):
             return False
-        date = _EPOCH + timedelta(milliseconds=milliseconds)
+        try:
+            date = _EPOCH + timedelta(milliseconds=milliseconds)
+        except OverflowError:
+            return False
         around = Window(since=date, until=date + timedelta(seconds=1))
         return any(message["id"] in page.ids for page in self._api.pages(self._within(around)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lorchestra.sources.gmail_api import GmailApi
 from lorchestra.sources.gmail_message import INLINE_LIMIT, named_part
-from lorchestra.sources.google_calls import NotFoundError
+from lorchestra.sources.google_calls import UNREADABLE, FailedCallError, NotFoundError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +26,30 @@ class MessageFetch:
 
         Raises:
             NotFoundError: it is gone.
-            FailedCallError: the service fails at it each time.
+            FailedCallError: the service fails at it each time, or gives what is no such message.
         """
         message, size = self.api.message(message_id, self.message_format)
+        if not _is_message(message, message_id):
+            raise FailedCallError(UNREADABLE)
         if self.attachment_bytes_max is None or "payload" not in message:
             return message, size
+        try:
+            return self._with_attachments(message, size, limit=self.attachment_bytes_max)
+        except (LookupError, TypeError, AttributeError):
+            raise FailedCallError(UNREADABLE) from None
+
+    def _with_attachments(
+        self, message: dict[str, Any], size: int, *, limit: int
+    ) -> tuple[dict[str, Any], int]:
         room, left_out = INLINE_LIMIT - size, []
         for part in _attached(message["payload"]):
             body = part["body"]
             length = 4 * ((body.get("size", 0) + 2) // 3)
-            if body.get("size", 0) > self.attachment_bytes_max or length > room:
+            if body.get("size", 0) > limit or length > room:
                 left_out.append(named_part(part))
                 continue
             try:
-                data, _ = self.api.attachment(message_id, body["attachmentId"])
+                data, _ = self.api.attachment(message["id"], body["attachmentId"])
             except NotFoundError:
                 # The message is there, so it is not lost for a part of it that is not.
                 left_out.append(named_part(part))
@@ -52,6 +62,15 @@ class MessageFetch:
             total = sum(int(one["size"] or 0) for one in left_out)
             message["_lorchestra"] = {"left_out": left_out, "left_out_bytes": total}
         return message, size
+
+
+def _is_message(message: dict[str, Any], message_id: str) -> bool:
+    labels = message.get("labelIds", [])
+    return (
+        message.get("id") == message_id
+        and isinstance(labels, list)
+        and all(isinstance(label, str) for label in labels)
+    )
 
 
 def _attached(part: dict[str, Any]) -> Iterator[dict[str, Any]]:

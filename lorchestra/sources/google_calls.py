@@ -18,6 +18,8 @@ from lorchestra.sources.turnstile import Turnstile
 
 #: A call that is answered with an error of the service is made so many times.
 ATTEMPTS = 5
+#: The code of an answer that is none of the API, such as a proxy's page.
+UNREADABLE = "unreadable_answer"
 # Where no connection comes about, as after a laptop was opened, we go on trying for about two minutes.
 _CONNECTION_ATTEMPTS = 8
 _LONGEST_BACKOFF_SECONDS = 60.0
@@ -131,7 +133,7 @@ class GoogleCalls:
                 self._raise_if_final(answer)
             failures += 1
             if failures >= ATTEMPTS:
-                raise FailedCallError(f"http_{response.status_code}" if answer else "unreadable_answer")
+                raise FailedCallError(f"http_{response.status_code}" if answer else UNREADABLE)
             self._pause(failures, answer.wait_seconds if answer else 0.0)
 
     def _raise_if_final(self, answer: Answer) -> None:

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 # Codecs that Python knows and mail does not: they escape, warn or refuse to replace errors.
 _NOT_MAIL_CODECS = frozenset({"unicode_escape", "raw_unicode_escape", "undefined", "idna", "punycode"})
-_ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?(.*?)\?=", re.DOTALL)
+# A word ends before the next one begins, or a header of many beginnings would take time by its square. ("=?="
+# is no beginning but the end of a word in base64.)
+_ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?((?:(?!=\?(?!=)).)*?)\?=", re.DOTALL)
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 
 

@@ -76,7 +76,7 @@ class MailboxSource:
         for mailbox, end in zip(mailboxes, ends, strict=True):
             start = self._done
             for stored, read in self._messages(mailbox):
-                record = self._record(stored, window)
+                record = stored if isinstance(stored, Rejection) else self._record(stored, window)
                 self._done = min(start + read, end)
                 if record is not None:
                     yield record
@@ -102,14 +102,14 @@ class MailboxSource:
         self._total = total
         return ends
 
-    def _messages(self, mailbox: Path) -> Iterator[tuple[StoredMessage, int]]:
+    def _messages(self, mailbox: Path) -> Iterator[tuple[StoredMessage | Rejection, int]]:
         """The messages of one mailbox, each with the number of its bytes read by then."""
         name = self._name(mailbox)
         try:
             if mailbox.is_dir():
                 read = 0
                 for stored in read_maildir(mailbox, name=name):
-                    read += stored.size
+                    read += stored.size if isinstance(stored, StoredMessage) else 0
                     yield stored, read
                 return
             with mailbox.open("rb", buffering=0) as stream:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lorchestra.model import Rejection
 from lorchestra.sources.stored_message import HEAD_LIMIT, MIB, WHOLE_MESSAGE_LIMIT, StoredMessage
 
 _FILED_AT = re.compile(r"(\d{9,11})\.")
@@ -21,17 +22,23 @@ def maildir_size(path: Path) -> int:
     return sum(entry.stat().st_size for folder in _folders(path) for entry in _entries(folder))
 
 
-def read_maildir(path: Path, *, name: str) -> Iterator[StoredMessage]:
+def read_maildir(path: Path, *, name: str) -> Iterator[StoredMessage | Rejection]:
     """Yield each message of `cur` and `new` as its file's bytes, untouched; `tmp` holds none yet.
 
     A message that a mail program renames meanwhile is found under its new name; one that it deletes is gone.
+    One whose file cannot be read is a rejection, `unreadable_file`.
     The names of one folder are held in memory, not its messages.
     """
     for folder in _folders(path):
         for file_name in sorted(entry.name for entry in _entries(folder)):
             file = _present(folder / file_name)
             if file is not None:
-                yield _stored(file, f"{name}/{file.relative_to(path).as_posix()}")
+                position = f"{name}/{file.relative_to(path).as_posix()}"
+                try:
+                    message: StoredMessage | Rejection = _stored(file, position)
+                except OSError:
+                    message = Rejection(reason="unreadable_file", position=position)
+                yield message
 
 
 def _folders(path: Path) -> Iterator[Path]:
@@ -43,7 +50,14 @@ def _folders(path: Path) -> Iterator[Path]:
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
     with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if not entry.name.startswith(".") and entry.is_file())
+        yield from (entry for entry in entries if not entry.name.startswith(".") and _is_file(entry))
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # links that lead in a circle
+        return False
 
 
 def _present(file: Path) -> Path | None:

@@ -122,6 +122,8 @@ class _Window:
 
 def _first_from_line(window: _Window) -> int | None:
     """Where the first message begins, after a byte order mark and empty lines; None in an empty file."""
+    while len(window.data) < len(_BYTE_ORDER_MARK) and not window.at_end:
+        window.advance(0)
     start = len(_BYTE_ORDER_MARK) if window.data.startswith(_BYTE_ORDER_MARK) else 0
     while True:
         while window.data[start : start + 1] in {b"\r", b"\n"}:

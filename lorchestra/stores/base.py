@@ -76,6 +76,14 @@ class Store(Protocol):
 
 
 @runtime_checkable
+class NarrowsIntegers(Protocol):
+    """**Limit:** an integer in JSON beyond 64 bits would become another number, so it must not get here."""
+
+    #: The least and the largest that is kept digit by digit.
+    integers_kept: tuple[int, int]
+
+
+@runtime_checkable
 class CleansUp(Protocol):
     """**Capability:** a killed process may leave something half done beside the tables."""
 

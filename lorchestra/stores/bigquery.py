@@ -49,6 +49,8 @@ class BigQueryStore:
 
     #: Large and few: every batch is a load and a MERGE, whatever its size.
     batch_bounds = BatchBounds(bytes=32 * 1024 * 1024, seconds=60.0)
+    #: JSON has INT64, UINT64 and FLOAT64 (https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types).
+    integers_kept = (-(2**63), 2**64 - 1)
 
     def __init__(self, connection: Connection, *, tables: TableNames) -> None:
         self.tables = tables

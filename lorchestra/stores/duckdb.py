@@ -22,7 +22,7 @@ from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_state
 from lorchestra.setup.differences import described, differences
 from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
-from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict
+from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
 from lorchestra.stores.duckdb_rows import arrow_of, row_of
 from lorchestra.stores.duckdb_translations import duckdb_sql, translated
@@ -49,6 +49,10 @@ def open_duckdb(url: str, *, tables: TableNames, busy_timeout_seconds: float) ->
         raise ConfigError(
             "store.url: a DuckDB store is a file",
             next_step='Write it as "duckdb:///lorchestra.duckdb" (relative) or "duckdb:////data/x.duckdb".',
+        )
+    if not is_utf8(path):
+        raise ConfigError(
+            "store.url: DuckDB opens only files whose path is UTF-8", next_step="Name another folder."
         )
     if Path(path).stem == tables.dataset:
         raise ConfigError(

@@ -246,3 +246,12 @@ def first_line(error: Exception) -> str:
 def is_conflict(error: Exception) -> bool:
     """Whether two threads of one process wrote the same rows; the later one gives way."""
     return isinstance(error, duckdb.TransactionException) and "conflict" in str(error).lower()
+
+
+def is_utf8(path: str) -> bool:
+    """Whether the engine, which takes UTF-8 only, can be told this path."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -6,6 +6,8 @@ from sqlglot.errors import SqlglotError, UnsupportedError
 
 from lorchestra.errors import QueryError
 
+_TOO_DEEP = "query: nested too deeply"
+
 
 def translate(sql: str, *, dialect: str) -> str:
     """One GoogleSQL SELECT in the dialect of another engine. `@name` parameters become that engine's.
@@ -17,6 +19,8 @@ def translate(sql: str, *, dialect: str) -> str:
         return checked(sql).sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
     except UnsupportedError as error:
         raise QueryError(f"query: has no translation to {dialect}: {error}") from error
+    except RecursionError:
+        raise QueryError(_TOO_DEEP) from None
 
 
 def checked(sql: str) -> exp.Query:
@@ -38,6 +42,8 @@ def checked(sql: str) -> exp.Query:
         return statement
     except SqlglotError as error:
         raise QueryError(f"query: not valid GoogleSQL: {_first_line(error)}") from error
+    except RecursionError:
+        raise QueryError(_TOO_DEEP) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lorchestra.errors import SourceUnreadableError
 from lorchestra.model import Record, Rejection, Window
 from lorchestra.sources.base import SourceContext
-from lorchestra.sources.mbox import MBOX
+from lorchestra.sources.mbox import MBOX, MboxOptions, open_mbox
 from lorchestra.sources.stored_message import WHOLE_MESSAGE_LIMIT
 
 Read = Callable[..., list[Record | Rejection]]
@@ -206,4 +206,20 @@ def test_an_enormous_message_cannot_be_raw(enormous: tuple[Path, bytes]) -> None
     first, second, third = source.records(Window(), None)
     assert second == Rejection(reason="too_large", position="large.mbox:byte 62")
     assert isinstance(first, Record)
+    assert isinstance(third, Record)
+
+
+def test_one_file_of_a_maildir_that_cannot_be_read_does_not_cost_the_others(tmp_path: Path) -> None:
+    """It is a rejection with its place. A circle of links is no message."""
+    cur = tmp_path / "box" / "cur"
+    for name in ("cur", "new"):
+        (tmp_path / "box" / name).mkdir(parents=True)
+    (cur / "1").write_bytes(b"Subject: one\n\n")
+    (cur / "2").symlink_to("/proc/self/mem")
+    (cur / "3").write_bytes(b"Subject: three\n\n")
+    (cur / "4").symlink_to("4")
+    source = open_mbox(MboxOptions(path="box"), SourceContext(base=tmp_path))
+    first, second, third = source.records(Window(), None)
+    assert isinstance(first, Record)
+    assert second == Rejection(reason="unreadable_file", position="box/cur/2")
     assert isinstance(third, Record)

@@ -1,7 +1,6 @@
 """Checks of the arguments that both functions take; errors begin with the argument's name."""
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from lorchestra.config import tables_from_environment
@@ -27,22 +26,6 @@ def check_optional_text(name: str, value: object) -> None:
     """None, or what `check_text` accepts."""
     if value is not None:
         check_text(name, value)
-
-
-def check_keys(value: object) -> None:
-    """That every key in a JSON value is a string: `json.dumps` would quietly make one of 1 and None.
-
-    Raises:
-        TypeError: one is not.
-    """
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise TypeError
-            check_keys(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_keys(item)
 
 
 def as_store(bq_client: Any) -> Store:

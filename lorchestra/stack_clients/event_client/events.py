@@ -9,10 +9,10 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from lorchestra.errors import ArgumentError
+from lorchestra.json_values import check_json
 from lorchestra.model import Event, EventStatus
 from lorchestra.stack_clients.event_client.arguments import (
     as_store,
-    check_keys,
     check_optional_text,
     check_text,
 )
@@ -114,11 +114,13 @@ def _check_payload(payload: object) -> None:
     if not isinstance(payload, Mapping):
         raise ArgumentError("payload: must be a JSON object, a dict with string keys")
     try:
-        check_keys(payload)
+        smallest, largest = check_json(payload)
         size = len(json.dumps(dict(payload), allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError):
         # Their messages may quote the value.
         raise ArgumentError("payload: is not JSON") from None
+    if not -(2**63) <= smallest <= largest < 2**64:
+        raise ArgumentError("payload: has an integer beyond 64 bits, which not every store keeps")
     if size > PAYLOAD_BYTES_MAX:
         raise ArgumentError(
             f"payload: is {size} bytes, the limit is {PAYLOAD_BYTES_MAX}",

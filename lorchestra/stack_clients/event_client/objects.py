@@ -13,15 +13,15 @@ import orjson
 
 from lorchestra.errors import ArgumentError, IdemKeyError, ObjectError
 from lorchestra.idem_keys import external_id
+from lorchestra.json_values import DEPTH_MAX, check_json
 from lorchestra.model import BatchBounds, IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
 from lorchestra.stack_clients.event_client.arguments import (
     as_store,
-    check_keys,
     check_optional_text,
     check_text,
 )
 from lorchestra.stack_clients.event_client.refusals import AllButRefused, added_usage
-from lorchestra.stores.base import Store
+from lorchestra.stores.base import NarrowsIntegers, Store
 
 DEFAULT_BATCH_SIZE = 5000
 
@@ -56,9 +56,10 @@ def upsert_objects(
     _check_objects(objects)
     if not callable(idem_key_fn):
         raise ArgumentError("idem_key_fn: must be callable", next_step="Take one from lorchestra.idem_keys.")
+    store = as_store(bq_client)
     return merge_in_batches(
-        keyed(objects, idem_key_fn),
-        store=as_store(bq_client),
+        keyed(objects, idem_key_fn, store=store),
+        store=store,
         target=Target(
             source_system=source_system,
             object_type=object_type,
@@ -95,16 +96,16 @@ class Target:
         check_optional_text("trace_id", self.trace_id)
 
 
-def keyed(objects: Iterable[Any], idem_key_fn: IdemKeyFn) -> Iterator[tuple[str, bytes]]:
+def keyed(objects: Iterable[Any], idem_key_fn: IdemKeyFn, *, store: Store) -> Iterator[tuple[str, bytes]]:
     """Key and JSON of each object; an error says which object, counting from 1.
 
     Raises:
         IdemKeyError: an object has no identity.
-        ObjectError: an object is not JSON.
+        ObjectError: an object is not JSON, or not such as this store keeps.
     """
     for number, obj in enumerate(objects, start=1):
         try:
-            yield idem_key(obj, idem_key_fn), serialised(obj)
+            yield idem_key(obj, idem_key_fn), serialised(obj, store=store)
         except ObjectError as error:
             raise type(error)(f"objects: number {number}: {error.message}") from error
 
@@ -119,7 +120,7 @@ def idem_key(obj: Any, idem_key_fn: IdemKeyFn) -> str:
         key: Any = idem_key_fn(obj)
     except IdemKeyError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise IdemKeyError(f"idem_key_fn raised {type(error).__name__}") from None
     if not isinstance(key, str) or not key:
         raise IdemKeyError("idem_key_fn gave no key: it must return a non-empty string")
@@ -130,11 +131,11 @@ def idem_key(obj: Any, idem_key_fn: IdemKeyFn) -> str:
     return key
 
 
-def serialised(obj: Any) -> bytes:
+def serialised(obj: Any, *, store: Store) -> bytes:
     """The object as JSON with sorted keys: equal objects give equal bytes.
 
     Raises:
-        ObjectError: it is not a JSON object.
+        ObjectError: it is not a JSON object, or none that the store keeps as it is.
     """
     if not isinstance(obj, Mapping):
         raise ObjectError("not a JSON object")
@@ -145,15 +146,24 @@ def serialised(obj: Any) -> bytes:
             # orjson writes NaN and infinity as null, which would change the object.
             json.dumps(plain, allow_nan=False, default=str)
     except (TypeError, ValueError, RecursionError):
-        return _serialised_by_the_standard_library(plain)
+        return _serialised_by_the_standard_library(plain, store)
     # A copy of just its length: what orjson gives stands in up to eight times the room, a batch long.
     return bytes(memoryview(text))
 
 
-def _serialised_by_the_standard_library(obj: dict[str, Any]) -> bytes:
-    """For integers beyond 64 bits, which orjson refuses; what this refuses too is not JSON."""
+def _serialised_by_the_standard_library(obj: dict[str, Any], store: Store) -> bytes:
+    """For integers beyond 64 bits and deep nesting, which orjson refuses; the rest is not JSON."""
     try:
-        check_keys(obj)
+        smallest, largest = check_json(obj)
+    except TypeError:
+        raise ObjectError("not JSON: a name that is no text") from None
+    except RecursionError:
+        raise ObjectError(f"nested deeper than {DEPTH_MAX} levels") from None
+    if isinstance(store, NarrowsIntegers):
+        least, most = store.integers_kept
+        if not least <= smallest <= largest <= most:
+            raise ObjectError("an integer beyond 64 bits, which this store cannot keep")
+    try:
         text = json.dumps(obj, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError):
