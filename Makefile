@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test test-bigquery lint format docs benchmark clean
+.PHONY: help demo test test-bigquery reliability lint format docs benchmark clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -20,6 +20,9 @@ test: $(STAMP) ## the whole test suite
 test-bigquery: $(STAMP) ## the real BigQuery: PROJECT=... DATASET=..., which is made and removed
 	LORCHESTRA_LIVE_PROJECT=$(PROJECT) LORCHESTRA_LIVE_DATASET=$(DATASET) \
 	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/live/bigquery.py
+
+reliability: $(STAMP) ## every cell of the crash matrix, and docs/reliability.md from it
+	$(BIN)/python -m tests.reliability.page
 
 lint: $(STAMP) ## style, types, and which layer may import which
 	$(BIN)/ruff check .

@@ -40,6 +40,7 @@ def on_disk(spool: str, database: str | None) -> dict[str, Any]:
         "held": [str(path.relative_to(root)) for path in files if path.suffix == ".lock" and _held(path)],
         "kept": [key for path in segments if read_header(path) for key, _ in read_segment(path)],
         "segments": len(segments),
+        "torn": any(not path.read_bytes().endswith(b"\n") for path in segments),
         "outbox": outbox.read_text().splitlines() if outbox.exists() else [],
         "beside": sorted(path.name for path in Path(database).parent.iterdir()) if database else [],
     }

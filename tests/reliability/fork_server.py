@@ -37,7 +37,10 @@ _IMPORTED = (
     "lorchestra.stores.bigquery",
     "lorchestra.stores.duckdb",
     "lorchestra.terminal",
+    "lorchestra.timespan",
+    "pyarrow.compute",
     "tests.reliability.facts",
+    "tzdata.zoneinfo",
     "tzlocal",
     "encodings.idna",
 )

@@ -64,9 +64,9 @@ class Verdict:
         return f"{state}: {len(self.stored)} + {self._kept_word()}"
 
     def _kept_word(self) -> str:
-        whole = len({*self.stored, *self.kept}) >= self.cell.point.extracted
         # How much of a torn segment is whole depends on buffers.
-        return str(len(self.kept)) if whole and self.cell.failure != "spool full" else "some"
+        torn = self.cell.point.step == Step.EXTRACTED and self.cell.failure in TEARING
+        return "some" if torn or self.before["torn"] else str(len(self.kept))
 
     def code(self) -> str | None:
         """The error code of the disturbed run."""
@@ -110,8 +110,7 @@ class Verdict:
         seen_at = next(
             json.loads(row["payload"])["seen_at"]
             for row in self.after["events"]
-            if row["event_type"] == "ingestion.completed"
-            and row["correlation_id"] == self.next_run["run_id"]
+            if row["event_type"] == "ingestion.completed" and row["correlation_id"] == self.next_run["run_id"]
         )
         counted = Counter(row["idem_key"] for row in self.after["objects"])
         if sorted(counted) != sorted(_keys(self.cell)) or set(counted.values()) != {1}:
@@ -127,7 +126,7 @@ class Verdict:
                 yield f"{key}: first seen {row['first_seen']}, not {first_seen.get(key, seen_at)}"
 
     def _recovery(self) -> Iterator[str]:
-        """Stored and kept are the beginning of the source, and all that was extracted unless it may be torn."""
+        """Stored and kept are the beginning of the source, and all that was extracted where nothing tears."""
         point, there = self.cell.point, {*self.stored, *self.kept}
         if there != set(_keys(self.cell)[: len(there)]):
             yield f"a gap: {sorted(there)}"
@@ -156,6 +155,9 @@ class Verdict:
             yield "ingestion.completed, but not all was merged"
         if types["job.completed"] and not types["ingestion.completed"]:
             yield "job.completed without ingestion.completed"
+        yield from self._order()
+
+    def _order(self) -> Iterator[str]:
         times = [row["created_at"] for row in self.failed_run if row["event_type"].startswith("job.")]
         if times != sorted(times) or self.failed_run[0]["event_type"] != "job.started":
             yield "the events are not in their order"

@@ -1,4 +1,4 @@
-"""The matrix: each point of a run × each failure × each store, and what a cell of it goes through.
+"""The matrix: each point of a run by each failure by each store, and what a cell of it goes through.
 
 A column (one store, one failure) is run as a whole: first all its runs fail, each at its point, then the next
 command comes to each. So no command waits for a second of its own, which its run id needs.
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from lorchestra.steps import Step
-from tests.emulator.front import Fault, ServiceFront, answer, cut_before, service_error
+from tests.emulator.front import Fault, ServiceFront, answer, cut_before, lose_answer, service_error
 from tests.project import Outcome, Project
 from tests.reliability.host import Host
 
@@ -44,7 +44,7 @@ POINTS = (
     Point(Step.ENDING, 1, 10),
 )
 
-#: Failures in the order of the page; the last one needs a store on a disk of this host.
+#: Failures in the order of the page; the last two are of one store only.
 FAILURES = (
     "kill -9",
     "SIGTERM",
@@ -55,19 +55,25 @@ FAILURES = (
     "store gone",
     "store read-only",
     "one disk full",
+    "answer lost",
 )
+_OF_ONE_STORE = {"one disk full": "duckdb", "answer lost": "bigquery"}
 _OF_THE_PROCESS = {"kill -9": "sigkill", "SIGTERM": "sigterm", "Ctrl-C": "sigint", "exception": "exception"}
 
 #: Cells that cannot be, and why.
 IMPOSSIBLE = {
-    ("duckdb", "store read-only", step): "the kernel makes no file system read-only while a file is open there"
+    (
+        "duckdb",
+        "store read-only",
+        step,
+    ): "the kernel makes no file system read-only while a file is open there"
     for step in (Step.BATCH_STAGED, Step.BATCH_MERGING)
 }
 
 
 def columns() -> list[tuple[str, str]]:
     """All columns, as store and failure."""
-    return [(s, f) for s in STORES for f in FAILURES if not (s == "bigquery" and f == "one disk full")]
+    return [(s, f) for s in STORES for f in FAILURES if _OF_ONE_STORE.get(f, s) == s]
 
 
 @dataclass
@@ -89,6 +95,12 @@ class Cell:
     next: Outcome | None = None
     after: Mapping[str, Any] = field(default_factory=dict)
     installed: bool = False
+
+    @property
+    def name(self) -> str:
+        """What to call it in a complaint."""
+        how = ", the installed command" if self.installed else ""
+        return f"{self.store}, {self.failure}, at {self.point.step}{how}"
 
     @property
     def spool(self) -> Path:
@@ -121,20 +133,31 @@ class Cell:
 
 
 def run_column(
-    host: Host, store: str, failure: str, folder: Path, front: ServiceFront, *, installed: Step | None = None
+    host: Host,
+    store: str,
+    failure: str,
+    folder: Path,
+    front: ServiceFront,
+    *,
+    points: Sequence[Point] = POINTS,
+    installed: Step | None = None,
+    without_source: bool = False,
 ) -> list[Cell]:
     """Let the runs of a column fail, each at its point, and the next command come to each.
 
-    The run that fails at the point `installed` is the installed command itself.
+    The run that fails at the point `installed` is the installed command itself. `without_source` takes the
+    mailbox away before the next command comes.
     """
     project = f"bigquery://p{uuid4().hex[:20]}/events_dev"
     cells = [
-        _cell(host, store, failure, point, folder, project)
-        for point in POINTS
+        _cell(host, store, failure, point, folder=folder, bigquery=project)
+        for point in points
         if (store, failure, point.step) not in IMPOSSIBLE
     ]
     if store == "bigquery":
-        done = host.command("setup", folder=cells[0].project.folder, environment=_environment(cells[0], front))
+        done = host.command(
+            "setup", folder=cells[0].project.folder, environment=_environment(cells[0], front)
+        )
         assert done.code == 0, done
     for cell in cells:
         cell.installed = cell.point.step == installed
@@ -143,12 +166,14 @@ def run_column(
         host.mend(cell.disks)
     _look(host, cells, front, lambda cell, found: setattr(cell, "before", found))
     for cell in cells:
+        if without_source:
+            (cell.project.folder / "takeout.mbox").unlink()
         cell.next = _run(host, cell, front)
     _look(host, cells, front, lambda cell, found: setattr(cell, "after", found))
     return cells
 
 
-def _cell(host: Host, store: str, failure: str, point: Point, folder: Path, bigquery: str) -> Cell:
+def _cell(host: Host, store: str, failure: str, point: Point, *, folder: Path, bigquery: str) -> Cell:
     job = f"job_{point.step}"
     project = Project(folder=folder / point.step)
     project.folder.mkdir()
@@ -234,7 +259,10 @@ _WRITES = (
 def fail_service(front: ServiceFront, failure: str) -> None:
     """From now on the service is gone, or takes nothing more, or may not be written."""
     match failure:
-        case "store gone":
+        case "answer lost" | "store gone":
+            if failure == "answer lost":
+                # The next request still arrives; its sender never hears of it.
+                front.fail(Fault(method="POST", path="", action=lose_answer()))
             for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
                 front.fail(Fault(method=method, path="", action=cut_before(), times=_ANY))
         case "store full":
