@@ -5,9 +5,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from lorchestra.errors import QueryError, StoreSchemaError
 from lorchestra.spool import read_header, read_segment
 from lorchestra.stores import Store, open_store
+
+_STATEMENTS = {
+    "events": """
+        SELECT event_id, event_type, source_system, correlation_id, status, error_message, payload,
+          CAST(created_at AS VARCHAR) AS created_at
+        FROM events_dev.event_log ORDER BY event_log.created_at, event_id
+        """,
+    "objects": """
+        SELECT idem_key, source_system, payload, CAST(first_seen AS VARCHAR) AS first_seen,
+          CAST(last_seen AS VARCHAR) AS last_seen
+        FROM events_dev.raw_objects ORDER BY idem_key
+        """,
+}
 
 
 def of_all(wanted: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
@@ -57,26 +72,30 @@ def _held(path: Path) -> bool:
 
 def in_store(url: str) -> dict[str, Any]:
     """All events in the order of their making, all objects by key, and tables that should not be there."""
+    if (database := Path(url.removeprefix("duckdb:///"))) != Path(url):
+        return _in_file(database)
     with open_store(url, busy_timeout_seconds=10) as store:
-        return {
-            "events": _rows(
-                store,
-                """
-                SELECT event_id, event_type, source_system, correlation_id, status, error_message, payload,
-                  CAST(created_at AS STRING) AS created_at
-                FROM `events_dev.event_log` ORDER BY created_at, event_id
-                """,
-            ),
-            "objects": _rows(
-                store,
-                """
-                SELECT idem_key, source_system, payload, CAST(first_seen AS STRING) AS first_seen,
-                  CAST(last_seen AS STRING) AS last_seen
-                FROM `events_dev.raw_objects` ORDER BY idem_key
-                """,
-            ),
-            "staged": _staged(store),
-        }
+        found = {name: _rows(store, _of_bigquery(statement)) for name, statement in _STATEMENTS.items()}
+        return {**found, "staged": _staged(store)}
+
+
+def _of_bigquery(statement: str) -> str:
+    return statement.replace("VARCHAR", "STRING").replace("events_dev.", "`events_dev`.")
+
+
+def _in_file(database: Path) -> dict[str, Any]:
+    """The same of a DuckDB file, asked of the engine itself: that takes a tenth of the time."""
+    found: dict[str, Any] = {"events": [], "objects": [], "staged": []}
+    if not database.exists():
+        return found
+    with duckdb.connect(database, read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        if connection.execute("SELECT 1 FROM duckdb_tables()").fetchall():
+            for name, statement in _STATEMENTS.items():
+                cursor = connection.execute(statement)
+                columns = [column[0] for column in cursor.description or ()]
+                found[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    return found
 
 
 def _rows(store: Store, sql: str) -> list[dict[str, Any]]:

@@ -51,8 +51,11 @@ def serve() -> dict[str, Any]:
     """Answer requests; in the child that shall become a command, return its request."""
     for name in _IMPORTED:
         importlib.import_module(name)
-    googlesql: Any = sys.modules["lorchestra.stores.googlesql"]
-    googlesql.translate("SELECT 1", dialect="duckdb")
+    # What the first translation of a query takes is taken here, once.
+    googlesql, queries, model = (
+        importlib.import_module(f"lorchestra.{name}") for name in ("stores.googlesql", "queries", "model")
+    )
+    googlesql.translate(queries.internal_query("run_events", model.TableNames()), dialect="duckdb")
     names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
     # The allocator of pyarrow knows how to be forked.
     _answer({"ready": os.getpid(), "threads": [name for name in names if not name.startswith("jemalloc")]})

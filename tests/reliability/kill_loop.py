@@ -1,7 +1,7 @@
 """Kills the installed command at random moments, and looks at what the next command makes of it.
 
-`python -m tests.reliability.kill_loop --kills 200 --store duckdb` or `--store bigquery`. Where the points of a
-run are steps that somebody thought of, this is any moment: imports, settings, the making of the file, exit.
+`python -m tests.reliability.kill_loop --kills 200 --store duckdb` or `--store bigquery`. Where the points of
+a run are steps that somebody thought of, this is any moment: imports, settings, the making of the file, exit.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def kill_at_random(
                 tally.looks += 1
                 told = list(rounds.complaints())
                 tally.complaints += told
-                say("".join(f"after {tally.kills} kills: {one}\n" for one in told))
+                say("".join(f"after {tally.kills} kills: {one}\n" for one in told or ["all is well"]))
     return tally
 
 
