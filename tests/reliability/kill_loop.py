@@ -1,13 +1,15 @@
 """Kills the installed command at random moments, and looks at what the next command makes of it.
 
-`python -m tests.reliability.kill_loop --kills 200 --store duckdb` or `--store bigquery`. Where the points of
-a run are steps that somebody thought of, this is any moment: imports, settings, the making of the file, exit.
+`python -m tests.reliability.kill_loop --kills 200 --store duckdb` or `--store bigquery`, and other signals.
+Where the points of a run are steps that somebody thought of, this is any moment: imports, settings, the
+making of the file, exit.
 """
 
 import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,14 +45,19 @@ class Tally:
 
 
 def kill_at_random(
-    kills: int, new_url: Callable[[Path], str], *, chance: random.Random, say: Callable[[str], None]
+    kills: int,
+    new_url: Callable[[Path], str],
+    *,
+    chance: random.Random,
+    say: Callable[[str], None],
+    by: signal.Signals = signal.SIGKILL,
 ) -> Tally:
     """Kill so many commands; after some of them let one through, and look. A store serves some rounds."""
     tally = Tally()
     seconds = 1.5
     while tally.kills < kills:
         with tempfile.TemporaryDirectory() as folder:
-            rounds = _Rounds(Path(folder), new_url(Path(folder)))
+            rounds = _Rounds(Path(folder), new_url(Path(folder)), by)
             for _ in range(_ROUNDS_PER_STORE):
                 if tally.kills >= kills:
                     break
@@ -62,7 +69,8 @@ def kill_at_random(
                         break
                 seconds = (seconds + rounds.let_through()) / 2
                 tally.looks += 1
-                told = list(rounds.complaints())
+                told = [*rounds.told, *rounds.complaints()]
+                rounds.told.clear()
                 tally.complaints += told
                 say("".join(f"after {tally.kills} kills: {one}\n" for one in told or ["all is well"]))
     return tally
@@ -71,8 +79,10 @@ def kill_at_random(
 class _Rounds:
     """A project whose command is killed; its mailbox is another each round."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, by: signal.Signals) -> None:
         self.project = new_project(folder, store_url=url)
+        self.by = by
+        self.told: list[str] = []
         self.url = url
         self.round = 0
         self.project.variables |= {"PYTHONPATH": str(SITE), "CRASH_SEGMENT_RECORDS": "3"}
@@ -92,11 +102,15 @@ class _Rounds:
             env=self.project.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         time.sleep(after)
-        process.kill()
-        return process.wait(_PATIENCE_SECONDS) < 0
+        process.send_signal(self.by)
+        _, said = process.communicate(timeout=_PATIENCE_SECONDS)
+        if "Traceback" in said or "Error: " in said.replace("Error: ", "", 1):
+            self.told.append(f"{self.by.name} after {after:.2f} s: {said!r}")
+        return process.returncode != 0
 
     def let_through(self) -> float:
         """A run that is not killed; the seconds it took."""
@@ -165,6 +179,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.kill_loop", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--store", choices=("duckdb", "bigquery"), default="duckdb")
+    parser.add_argument("--signal", choices=("SIGKILL", "SIGTERM", "SIGINT"), default="SIGKILL")
     parser.add_argument("--seed", type=int, default=None)
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
@@ -174,12 +189,13 @@ def main() -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
 
+    by = signal.Signals[arguments.signal]
     if arguments.store == "duckdb":
-        tally = kill_at_random(arguments.kills, new_duckdb, chance=chance, say=say)
+        tally = kill_at_random(arguments.kills, new_duckdb, chance=chance, say=say, by=by)
     else:
         with running_emulator() as emulator, service_front(emulator) as front:
             os.environ["BIGQUERY_EMULATOR_HOST"] = front.endpoint
-            tally = kill_at_random(arguments.kills, new_bigquery, chance=chance, say=say)
+            tally = kill_at_random(arguments.kills, new_bigquery, chance=chance, say=say, by=by)
     say(f"{tally.kills} kills (seed {seed}), {tally.looks} looks, {len(tally.complaints)} complaints\n")
     return 1 if tally.complaints else 0
 

@@ -6,6 +6,7 @@ command comes to each. So no command waits for a second of its own, which its ru
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -142,11 +143,12 @@ def run_column(
     points: Sequence[Point] = POINTS,
     installed: Step | None = None,
     without_source: bool = False,
+    small: bool = False,
 ) -> list[Cell]:
     """Let the runs of a column fail, each at its point, and the next command come to each.
 
     The run that fails at the point `installed` is the installed command itself. `without_source` takes the
-    mailbox away before the next command comes.
+    mailbox away before the next command comes; the messages of a `small` one fit into a buffer of the spool.
     """
     project = f"bigquery://p{uuid4().hex[:20]}/events_dev"
     cells = [
@@ -154,6 +156,9 @@ def run_column(
         for point in points
         if (store, failure, point.step) not in IMPOSSIBLE
     ]
+    if small:
+        for cell in cells:
+            _make_small(cell.project.folder / "takeout.mbox")
     if store == "bigquery":
         done = host.command(
             "setup", folder=cells[0].project.folder, environment=_environment(cells[0], front)
@@ -210,6 +215,12 @@ def _cell(host: Host, store: str, failure: str, point: Point, *, folder: Path, b
     )
     project.mailbox(MESSAGES)
     return cell
+
+
+def _make_small(mailbox: Path) -> None:
+    """One line a message."""
+    lines = mailbox.read_text().splitlines(keepends=True)
+    mailbox.write_text("".join(line for line, after in pairwise([*lines, ""]) if line != after))
 
 
 def _environment(cell: Cell, front: ServiceFront, **more: str) -> dict[str, str]:

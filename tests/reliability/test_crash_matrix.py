@@ -1,5 +1,6 @@
 """The crash matrix: a run fails at each of its points, in each way, on each store."""
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from lorchestra.steps import Step
 from tests.emulator.front import ServiceFront
 from tests.reliability import page
 from tests.reliability.host import Host, running_host
-from tests.reliability.matrix import POINTS, STORES, Point, columns, run_column
+from tests.reliability.laws import Verdict
+from tests.reliability.matrix import POINTS, SEGMENT_RECORDS, STORES, Point, columns, run_column
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,21 @@ def test_the_page_is_its_text_and_its_tables() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     assert page.render(page.parse(text)) == text, page.__doc__
     assert set(page.parse(text)) == set(columns())
+
+
+def test_what_the_disk_does_not_take_when_a_segment_is_closed_is_read_again(
+    host: Host, tmp_path: Path, bigquery_service: ServiceFront
+) -> None:
+    """Small records are in a buffer until then; the disk is full when the last of them is."""
+    last = Point(Step.EXTRACTED, 2 * SEGMENT_RECORDS, 2 * SEGMENT_RECORDS)
+    [cell] = run_column(host, "duckdb", "spool full", tmp_path, bigquery_service, points=[last], small=True)
+
+    assert Verdict(cell).complaints() == []
+    assert cell.before["torn"]
+    assert len(cell.before["objects"]) == SEGMENT_RECORDS
+    assert cell.before["kept"] == []
+    ended = next(e for e in cell.before["events"] if e["event_type"] == "ingestion.failed")
+    assert json.loads(ended["payload"])["records_extracted"] == last.extracted
 
 
 @pytest.mark.parametrize("store", STORES)
