@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test test-bigquery fuzz lint format docs lock audit benchmark clean
+.PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit benchmark clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -26,6 +26,9 @@ fuzz: $(STAMP) ## look for input that breaks a promise: TARGETS="mbox toml" MINU
 	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m tests.fuzz.environment
 	@for target in $(or $(TARGETS),$$($(BIN)/python -m tests.fuzz.targets)); do \
 	  echo "$$target"; $(BIN)/python -m tests.fuzz $$target $(or $(MINUTES),10) || exit 1; done
+
+reliability: $(STAMP) ## every cell of the crash matrix, and docs/reliability.md from it
+	$(BIN)/python -m tests.reliability.page
 
 lint: $(STAMP) ## style, types, and which layer may import which
 	$(BIN)/ruff check .
