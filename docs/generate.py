@@ -243,7 +243,7 @@ def _real_events(sample: Sample) -> dict[str, _EventType]:
     )
     spool = sample.folder / ".lorchestra" / "spool"
     with open_store(f"duckdb:///{sample.folder / 'lorchestra.duckdb'}") as store:
-        RunLog(dead, store=store, spool=spool).started({})
+        RunLog(dead, {}, store=store, spool=spool).started()
     RunMarker(spool, job).write(dead)
     listed = sample.run("query", "SELECT * FROM `events_dev.event_log` ORDER BY event_id", "--format=json")
     found: dict[str, _EventType] = {}

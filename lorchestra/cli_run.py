@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lorchestra.cli_base import say, shown_progress, tell
-from lorchestra.errors import StoreError
+from lorchestra.errors import RunInterruptedError, StoreError
 
 if TYPE_CHECKING:
     from lorchestra.jobs.context import JobContext, JobResult
@@ -47,15 +47,21 @@ def accounted(
             settle(context.spool, context.store)
             close_dead_run(marker, context.store)
             run = new_run(run, context.store)
-            log = RunLog(run, store=context.store, spool=context.spool)
-            marker.write(run, store=context.store.address)
-            reached(Step.STARTING)
-            log.started(parameters)
         except StoreError as error:
-            marker.remove_of(run)
             run = new_run_without_store(run, context.spool)
-            RunLog(run, store=context.store, spool=context.spool).never_started(parameters, error)
+            RunLog(run, parameters, store=context.store, spool=context.spool).never_started(error)
             raise
+        log = RunLog(run, parameters, store=context.store, spool=context.spool)
+        marker.write(run, store=context.store.address)
+        try:
+            reached(Step.STARTING)
+            log.started()
+        except StoreError as error:
+            log.never_started(error)
+            raise
+        except KeyboardInterrupt:
+            # The marker stays: should the event have arrived all the same, the next command tells of its end.
+            raise RunInterruptedError("The run was interrupted before it began.") from None
         context = context.for_run(run.run_id, seen_at=run.started_at, checkpoint=marker.checkpoint)
         with marker.beating():
             return _finished(function, context, log, marker, show_traceback=show_traceback)
@@ -90,19 +96,33 @@ def _finished(
             say("".join(traceback.format_exception(error)))
         # Told first: when nothing can be written any more, this is still seen.
         tell(explained(error, context.job_name))
-        delivered = log.failed(error)
         outcome["state"] = "failed"
         outcome["error_code"] = error_code(error)
+        delivered = _told_of_failure(log, error)
     else:
         # A job of another package may return what it likes.
         outcome = {**(result.counts if isinstance(result, JobResult) else {}), **outcome}
-    marker.remove()
+        marker.remove()
     outcome["duration_seconds"] = log.seconds
     if outcome.get("rejected"):
         _tell_rejects(context)
     if not delivered:
-        say("The store could not be written; the end of this run waits in the outbox for the next command.")
+        say("The store could not be written; the end of this run waits for the next command to tell it.")
     return outcome
+
+
+def _told_of_failure(log: "RunLog", error: BaseException) -> bool:
+    """Log the end of a run that failed; False when it did not get into the store.
+
+    The marker of the run stays: the next command looks for what it left half done, and tells of its end where
+    not even the outbox could be written.
+    """
+    from lorchestra.errors import SpoolError
+
+    try:
+        return log.failed(error)
+    except SpoolError:
+        return False
 
 
 def _tell_rejects(context: "JobContext") -> None:

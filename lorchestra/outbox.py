@@ -1,7 +1,9 @@
 """The outbox: events that could not be written to the store wait here, on this host, for the next command."""
 
+import errno
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,12 +72,24 @@ class Outbox:
         with spool_errors(self.path.parent):
             make_private_folder(self.path.parent)
             with self._lock(), open_private(self.path, "ab") as file:
-                # A line that a crash or a full disk tore must not take this one with it.
+                size = file.tell()
+                # A line that a crash tore must not take this one with it.
                 if not _ends_a_line(self.path):
                     line = b"\n" + line
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+                try:
+                    if os.write(file.fileno(), line) < len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(file.fileno())
+                except OSError:
+                    self._cut(size)
+                    raise
+
+    def _cut(self, size: int) -> None:
+        """Take back what a full disk took in part."""
+        with suppress(OSError):
+            os.truncate(self.path, size)
+            if size == 0:
+                self.path.unlink()
 
     def deliver(self, store: Store) -> int:
         """Append what waits for this store to it, and say how many events that were.

@@ -42,25 +42,29 @@ class RunLog:
     `seconds` is the run's duration once it has ended.
     """
 
-    def __init__(self, run: Run, *, store: Store, spool: Path) -> None:
+    def __init__(self, run: Run, parameters: Mapping[str, Any], *, store: Store, spool: Path) -> None:
         self.run = run
+        self._start = self._event("job.started", self._start_payload(parameters))
         self._store = store
         self._spool = spool
         self._started = time.monotonic()
         self.seconds = 0.0
 
-    def started(self, parameters: Mapping[str, Any]) -> None:
+    def started(self) -> None:
         """Log `job.started`.
 
         Raises:
             StoreError: it could not be written, so nothing may be extracted.
         """
-        self._store.append_events([self._event("job.started", self._start(parameters))])
+        self._store.append_events([self._start])
 
-    def never_started(self, parameters: Mapping[str, Any], error: StoreError) -> None:
-        """The store could not take `job.started`: the whole account of the run waits in the outbox."""
+    def never_started(self, error: StoreError) -> None:
+        """The store could not take `job.started`: the whole account of the run waits in the outbox.
+
+        Should the store have taken it and only its answer be lost, the event is the same, and there once.
+        """
         self.seconds = self._elapsed()
-        self._keep(self._event("job.started", self._start(parameters)))
+        self._keep(self._start)
         self._keep(self._failure(error))
 
     def completed(self, details: Mapping[str, Any]) -> bool:
@@ -111,7 +115,7 @@ class RunLog:
             **more,
         )
 
-    def _start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _start_payload(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {
             **self._identity(),
             "parameters": redact(parameters),
@@ -174,7 +178,7 @@ def settle(spool: Path, store: Store) -> None:
 
 
 def close_dead_run(marker: RunMarker, store: Store) -> None:
-    """Close the run that left the marker, unless its end is on record. The caller holds the job's lock.
+    """Close the run that left the marker, unless its end is on record or waits. The caller holds the lock.
 
     What the run left half done in the store is removed. A run of another store is left alone.
 
@@ -188,7 +192,7 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
     if content["store"] not in (None, store.address):
         return
     event_types = {event["event_type"] for event in _recorded_events(content["run_id"], store)}
-    if event_types.isdisjoint(_JOB_ENDS) and isinstance(store, CleansUp):
+    if isinstance(store, CleansUp):
         # Whoever may not look for it may close the run all the same; what is left has a limited time.
         with suppress(StoreAccessError):
             store.clean_up(content["run_id"])

@@ -59,8 +59,8 @@ def ran(store: Store, spool: Path, number: int, ids: list[int | None]) -> str:
     """A whole run of these ids, each run later than those before; its id."""
     run_id, started = f"things-2025112414{number:04}", WHEN + timedelta(minutes=number)
     run = Run(run_id=run_id, job_name="things", package_name="lorchestra", started_at=started)
-    log = RunLog(run, store=store, spool=spool)
-    log.started({})
+    log = RunLog(run, {}, store=store, spool=spool)
+    log.started()
     context = JobContext(
         job_name="things",
         run_id=run_id,
