@@ -98,15 +98,15 @@ def test_the_installed_command_answers_help_and_version_lightly(project: Project
     assert "No such command 'rnu'" in project.lorchestra("rnu", code=2).stderr
 
 
-def test_commands_load_only_what_they_use(ran: Project) -> None:
+def test_commands_load_only_what_they_use(ran: Project, project: Project) -> None:
     """What takes long to load is left alone: SQL translation by a listing and a run, Arrow by a listing."""
     heavy = {"dotenv", "filelock", "google", "numpy", "pandas", "pyarrow", "rich", "sqlglot", "traceback"}
-    for arguments, unused in (
-        (["runs"], heavy),
-        (["runs", "show", ran.events()[0]["correlation_id"]], heavy),
-        (["run", JOB], {"dotenv", "google", "pandas", "pyarrow.compute", "rich", "sqlglot"}),
+    for place, arguments, unused in (
+        (ran, ["runs"], heavy),
+        (ran, ["runs", "show", ran.events()[0]["correlation_id"]], heavy),
+        (project, ["run", JOB], {"dotenv", "google", "pandas", "pyarrow.compute", "rich", "sqlglot"}),
     ):
-        told = ran.lorchestra(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+        told = place.lorchestra(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
         imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
         assert sorted(unused & imported) == []
         assert "duckdb" in imported
