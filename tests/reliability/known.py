@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from lorchestra.steps import Step
 from tests.reliability.matrix import POINTS, STORES
 
-_NOT_TOLD = "what ends a run before `job.started` is written is not told in a sentence of our own"
-_OUTBOX_FULL = "that the outbox cannot be written is told as an error of its own, and its empty file stays"
-_STAGED = "the staging table of a run that could not drop it stays until BigQuery drops it, 24 hours later"
+_NOT_TOLD = "What ends a run before `job.started` is written is not told in a sentence of our own"
+_OUTBOX_FULL = "That the outbox cannot be written is told as an error of its own, and its empty file stays"
+_STAGED = "The staging table of a run that could not drop it stays until BigQuery drops it, 24 hours later"
 _LOST_START = "`job.started` arrived, but its run gets another id, so that one run is there that never ends"
 
 #: Store, failure and point, with the reason. One that is right must be taken off.
