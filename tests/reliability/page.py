@@ -45,11 +45,16 @@ def render(found: Columns) -> str:
 
 
 def _known() -> list[str]:
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, dict[str, list[str]]] = {}
     for (store, failure, step), reason in KNOWN.items():
-        cells.setdefault(reason, []).append(f"{_NAMES[store]}, {failure}, `{step}`")
+        cells.setdefault(reason, {}).setdefault(f"{_NAMES[store]}, {failure}", []).append(f"`{step}`")
     if not cells:
         return []
+    lines = []
+    for reason, where in cells.items():
+        told = "; ".join(f"{column}: {', '.join(steps)}" for column, steps in where.items())
+        lines.append(f"- {reason}. {told}")
+    return []
     lines = [f"- {reason}: {'; '.join(where)}" for reason, where in cells.items()]
     return [
         "## What is not kept yet",
