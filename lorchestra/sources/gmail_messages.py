@@ -45,12 +45,15 @@ class GmailMessages:
         """What came of each id, roughly in their order.
 
         Raises:
-            SourceError: as `items`.
+            SourceError: as `items`; also when the service is gone by the end.
         """
         threads = min(CALLS_MAX, len(ids))
         for result in fetched(ids, self._fetch, threads=threads, single=(NotFoundError, FailedCallError)):
             self._plan.add(0, done=1)
             yield result
+        if self._failures:
+            # The last ones failed. Where the service is down, that was not the messages' fault.
+            self._fetch.api.history_id()
 
     def item(self, result: Fetched, is_wanted: Callable[[dict[str, Any]], bool]) -> Iterator[Item]:
         """A record or a rejection; nothing for what is gone or not wanted.

@@ -26,7 +26,7 @@ class Store(Protocol):
     """
 
     tables: TableNames
-    #: Which tables these are, without credentials: equal for two stores of the same tables only.
+    #: Which tables these are, without credentials: what waits on this host for a store is known by it.
     address: str
     #: What is a good batch for this store.
     batch_bounds: BatchBounds

@@ -73,7 +73,8 @@ class DuckDBStore:
     def __init__(self, path: Path, *, tables: TableNames, busy_timeout_seconds: float = 30.0) -> None:
         self.path = path
         self.tables = tables
-        self.address = f"duckdb:///{path.absolute()}#{tables.dataset}.{tables.event_log}"
+        # Without its folder: what waits for it shall still find it when the whole project was moved.
+        self.address = f"duckdb:///{path.name}#{tables.dataset}.{tables.event_log}"
         self._file = DuckDBFile(path, busy_timeout_seconds=busy_timeout_seconds)
         self._known_to_exist = False
 

@@ -55,7 +55,7 @@ class Verdict:
             return "never began"
         end = ends[0]
         told = {row["event_id"] for row in self.before["events"]}
-        waited = {json.loads(line)["event_id"] for line in self.before["outbox"] if line}
+        waited = {json.loads(line)["event"]["event_id"] for line in self.before["outbox"] if line}
         state = "succeeds" if end["event_type"] == "job.completed" else "fails"
         if end["event_id"] in waited:
             state += ", waits"

@@ -99,7 +99,7 @@ def _matrix(store: str, name: str, found: Columns) -> list[str]:
 def run_all() -> tuple[dict[tuple[str, str], Column], list[str]]:
     """Run every cell: what is found, and all that is not as it must be."""
     found: dict[tuple[str, str], Column] = {}
-    complaints = []
+    wrong: list[str] = []
     with running_emulator() as emulator, service_front(emulator) as front, running_host() as host:
         for store, failure in columns():
             with tempfile.TemporaryDirectory() as folder:
@@ -109,8 +109,8 @@ def run_all() -> tuple[dict[tuple[str, str], Column], list[str]]:
             sys.stderr.write(
                 f"{store}, {failure}: {len(cells)} cells\n" + "".join(f"  {one}\n" for one in told)
             )
-            complaints += told
-    return found, complaints
+            wrong += told
+    return found, wrong
 
 
 def complaints(cell: Cell) -> list[str]:
@@ -127,11 +127,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.page", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page differs")
     check = parser.parse_args().check
-    found, complaints = run_all()
+    found, wrong = run_all()
     text = render(found)
     if not check:
         PAGE.write_text(text, encoding="utf-8")
-    return 1 if complaints or (check and PAGE.read_text(encoding="utf-8") != text) else 0
+    return 1 if wrong or (check and PAGE.read_text(encoding="utf-8") != text) else 0
 
 
 if __name__ == "__main__":

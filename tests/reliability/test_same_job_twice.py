@@ -120,7 +120,11 @@ def used(racer: Racer, tmp_path_factory: pytest.TempPathFactory) -> Project:
         event | {"event_id": f"waits-{number}", "correlation_id": "waits", "idem_key": None}
         for number, event in enumerate(project.events()[:2])
     ]
-    lines = (json.dumps(event, default=lambda at: at.isoformat()) + "\n" for event in waiting)
+    with project.store() as store:
+        lines = [
+            json.dumps({"store": store.address, "event": event}, default=lambda at: at.isoformat()) + "\n"
+            for event in waiting
+        ]
     project.outbox.write_text("".join(lines))
     (project.folder / "rejected-run").write_text(first.rows[0]["run_id"])
     return project

@@ -93,7 +93,7 @@ def test_a_record_that_is_gone_when_its_turn_comes_is_counted(case: ApiCase) -> 
         assert reading.telemetry["not_found"] == 1
 
 
-@pytest.mark.parametrize("after", [0, 1, 3, 12])
+@pytest.mark.parametrize("after", [0, 1, 3, 12, 2 * COUNT])
 @pytest.mark.parametrize("trouble", [Trouble.CUT, Trouble.SERVER_ERROR, Trouble.UNREADABLE])
 def test_a_service_that_is_down_ends_the_run_soon_and_the_next_goes_on(
     case: ApiCase, table: Table, trouble: Trouble, after: int
