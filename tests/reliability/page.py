@@ -54,8 +54,6 @@ def _known() -> list[str]:
     for reason, where in cells.items():
         told = "; ".join(f"{column}: {', '.join(steps)}" for column, steps in where.items())
         lines.append(f"- {reason}. {told}")
-    return []
-    lines = [f"- {reason}: {'; '.join(where)}" for reason, where in cells.items()]
     return [
         "## What is not kept yet",
         "",
