@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lorchestra.errors import QueryError
@@ -162,7 +162,22 @@ def test_plain_rows_are_those_of_the_arrow_table(bench: Bench) -> None:
 # What goes
 
 
+def _old_run(number: int, *, days: int, cursor: int | None, end: str = "job.completed") -> list[Event]:
+    hour = 24 * days
+    return GivenRun(job="mail", hours=(hour,) * 3, end=end, source="acct1", cursor=cursor).events(number)
+
+
+#: All old: the place where the source goes on is in the second newest, which failed.
+PLACE_IN_AN_OLD_RUN = [
+    _old_run(0, days=20, cursor=1),
+    _old_run(1, days=15, cursor=2),
+    _old_run(2, days=10, cursor=3, end="job.failed"),
+    _old_run(3, days=8, cursor=None),
+]
+
+
 @laws
+@example(log=PLACE_IN_AN_OLD_RUN)
 @given(log=logs)
 def test_pruning_takes_whole_old_runs_and_leaves_the_place_of_each_source(
     new_bench: Callable[[], Bench], log: Log
