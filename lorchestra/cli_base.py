@@ -4,15 +4,14 @@ import functools
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from lorchestra.errors import InternalError, LorchestraError, UsageError
+from lorchestra.errors import InternalError, LorchestraError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
@@ -52,6 +51,16 @@ def text_of_stdin() -> str:
 class Commands(click.Group):
     """Turns every error into a sentence, the next step, and its exit code; never into a stack trace."""
 
+    def main(self, *args: Any, **kw: Any) -> Any:
+        """Run the command line; what is printed may find a full disk, even the help."""
+        try:
+            return super().main(*args, **kw)
+        except OSError as error:
+            # Of files that a command works with, our own errors tell; what is left is what it prints.
+            tell(OutputError(f"standard output: cannot be written: {error.strerror or type(error).__name__}"))
+            _silence(sys.stdout)
+            sys.exit(OutputError.exit_code)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; nothing but its own exit code gets out."""
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -66,20 +75,27 @@ class Commands(click.Group):
             tell(error)
             ctx.exit(error.exit_code)
         except BrokenPipeError:
-            # The reader has seen enough; flushing at exit must not complain again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has seen enough.
+            _silence(sys.stdout)
             ctx.exit(0)
         except KeyboardInterrupt:
             # A run has given its account, and does not come here.
             say("Interrupted.")
             ctx.exit(_INTERRUPTED)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - the edge: what nobody foresaw is a defect, and is told
             if ctx.params.get("show_traceback"):
+                import traceback
+
                 say("".join(traceback.format_exception(error)))
             tell(_defect(error))
             ctx.exit(InternalError.exit_code)
+
+
+def _silence(stream: TextIO) -> None:
+    """Flushing at exit must not complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _defect(error: Exception) -> InternalError:

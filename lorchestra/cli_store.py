@@ -1,5 +1,6 @@
 """Commands about the store itself: its tables, whether it and the jobs can be used, and moving to another."""
 
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,12 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
         if not of_jobs:
             raise
         findings = [Finding(check="store", ok=False, found=error.message, fix=error.next_step)]
-    findings = [*findings, *open_to_others("spool", settings.spool.path), *of_jobs]
+    findings = [
+        *findings,
+        *open_to_others("spool", settings.spool.path),
+        *_waiting_elsewhere(settings),
+        *of_jobs,
+    ]
     rows = [
         {"check": one.check, "state": _STATES[one.ok], "found": one.found, "fix": one.fix} for one in findings
     ]
@@ -110,6 +116,26 @@ def _store_findings(settings: "Settings") -> "list[Finding]":
     if not isinstance(store, Diagnoses):
         raise UsageError("store: this kind of store cannot be examined")
     return store.diagnose()
+
+
+def _waiting_elsewhere(settings: "Settings") -> "list[Finding]":
+    """Events in the outbox that are of other stores: nothing delivers them here."""
+    from collections import Counter
+
+    from lorchestra.model import Finding
+    from lorchestra.outbox import Outbox
+
+    here = opened_store(settings).address
+    elsewhere = Counter(one.store for one in Outbox(settings.spool.path).waiting() if one.store != here)
+    return [
+        Finding(
+            check="outbox",
+            ok=False,
+            found=f"{count} events wait for another store: {address}",
+            fix="Type: lorchestra runs --store-url URL, with the URL of that store",
+        )
+        for address, count in elsewhere.items()
+    ]
 
 
 @click.command()
@@ -169,5 +195,5 @@ def _told_of_target(url: str) -> "Iterator[None]":
         raise type(error)(message, next_step=next_step, place=error.place) from None
     except StoreAccessError as error:
         # Only a service has permissions, so it is the one copied to.
-        error.next_step = f"Run `lorchestra doctor --store-url '{url}'` to see what is missing."
+        error.next_step = f"Run `lorchestra doctor --store-url {shlex.quote(url)}` to see what is missing."
         raise

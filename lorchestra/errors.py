@@ -65,6 +65,13 @@ class InternalError(LorchestraError):
     )
 
 
+class OutputError(LorchestraError):
+    """What a command has to say cannot be written: the disk behind `>` is full, for one."""
+
+    code = "lorchestra.output"
+    next_step = f"`df -h` shows what is free. {_SAME_COMMAND}"
+
+
 # The command or the configuration
 
 

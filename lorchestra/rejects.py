@@ -81,9 +81,12 @@ def note_resolved(root: Path, run_id: str, positions: Collection[str], *, by: st
         else:
             texts.append(text + b"\n")
     with spool_errors(path.parent):
-        with open_private(new, "wb") as file:
-            file.writelines(texts)
-        new.replace(path)
+        try:
+            with open_private(new, "wb") as file:
+                file.writelines(texts)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def _lines(root: Path, run_id: str) -> list[tuple[bytes, dict[str, Any] | None]]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ COMMANDS = (
     ["jobs", "list"],
     ["jobs", "show"],
     ["query"],
+    ["retry"],
+    ["verify"],
     ["setup"],
     ["prune"],
     ["init"],
@@ -100,9 +103,11 @@ def test_the_installed_command_answers_help_and_version_lightly(project: Project
 
 def test_commands_load_only_what_they_use(ran: Project, project: Project) -> None:
     """What takes long to load is left alone: SQL translation by a listing and a run, Arrow by a listing."""
-    heavy = {"dotenv", "filelock", "google", "numpy", "pandas", "pyarrow", "rich", "sqlglot", "traceback"}
+    heavy = {"dotenv", "filelock", "google", "numpy", "pandas", "pyarrow", "sqlglot", "traceback"}
+    ran.lorchestra("runs")
     for place, arguments, unused in (
         (ran, ["runs"], heavy),
+        (ran, ["runs", "--json"], {*heavy, "rich"}),
         (ran, ["runs", "show", ran.events()[0]["correlation_id"]], heavy),
         (project, ["run", JOB], {"dotenv", "google", "pandas", "pyarrow.compute", "rich", "sqlglot"}),
     ):
@@ -384,6 +389,36 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(ran: Project) ->
 
 
 # --- Configuration
+
+
+def test_a_disk_that_takes_no_output_is_said_in_one_sentence(ran: Project) -> None:
+    for arguments in (["runs"], ["query", "SELECT 1 AS one", "--format", "csv"], ["--help"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [COMMAND, *arguments],
+                cwd=ran.folder,
+                env=ran.environment(),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: standard output: cannot be written: No space left on device")
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+
+
+def test_ctrl_c_while_it_is_being_loaded_shows_no_stack_trace(ran: Project) -> None:
+    # Wherever it hits: before Python runs a line of ours, that is up to Python.
+    program = "import os, signal, sys; sys.addaudithook(lambda event, arguments: event == 'import' and "
+    program += "arguments[0] == 'click.core' and os.kill(os.getpid(), signal.SIGINT)); "
+    program += "from lorchestra.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=ran.environment()
+    )
+    assert done.returncode == -signal.SIGINT
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_mistakes_in_the_configuration_are_named_by_file_line_and_key(project: Project) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lorchestra.idem_keys import dataverse_row_idem_key
 from lorchestra.jobs.context import JobContext
 from lorchestra.jobs.ingest import ingest
+from lorchestra.jobs.merging import DistinctKeys
 from lorchestra.model import Cursor, Progress, Record, Rejection, Window
 from lorchestra.run_lock import Run
 from lorchestra.runs import RunLog
@@ -194,3 +195,12 @@ def test_the_newest_run_counts_and_the_newest_success_where_it_failed(tmp_path: 
 
     assert len({row["run_id"] for row in rows}) == 2
     assert [row["check"] for row in rows if row["state"] == "missing"] == ["log"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 99_999, 100_000, 250_000])
+def test_keys_are_counted_once(number: int) -> None:
+    keys = DistinctKeys()
+    for again in (number, number // 2):
+        for key in range(again):
+            keys.add(f"acme:thing:{key}")
+    assert len(keys) == number

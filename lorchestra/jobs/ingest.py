@@ -134,10 +134,12 @@ class _Ingestion:
                     self._write(item, writer)
                 self._report()
         finally:
-            # Whatever happened, what was extracted is kept for the next run.
-            self._close(writer)
-            if isinstance(items, Generator):
-                items.close()
+            try:
+                # Whatever happened, what was extracted is kept for the next run.
+                self._close(writer)
+            finally:
+                if isinstance(items, Generator):
+                    items.close()
         self.merger.merge()
         self._reached_checkpoint()
         self._report(always=True)

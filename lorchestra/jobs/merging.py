@@ -15,6 +15,8 @@ from lorchestra.steps import Step, reached
 #: Why a record is in the reject file that the store would not take.
 REFUSED = "refused_by_store"
 
+# So many fit into a set in a few megabytes; more are counted in less room.
+_FEW = 100_000
 _ADDED_UP = ("inserted", "updated", "unchanged", "duplicates", "batches", "bytes")
 
 
@@ -35,6 +37,8 @@ class DistinctKeys:
             yield entry
 
     def __len__(self) -> int:
+        if len(self._hashes) <= _FEW:
+            return len(set(self._hashes))
         import pyarrow as pa  # noqa: PLC0415 - takes time to load
         import pyarrow.compute as pc  # noqa: PLC0415
 
