@@ -2,6 +2,9 @@
 .PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit benchmark clean
 .DEFAULT_GOAL := help
 
+# Tests start many processes; each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
@@ -66,7 +69,7 @@ $(TOOLS)/.ready: $(STAMP)
 $(STAMP): pyproject.toml
 	@if ! { command -v uv >/dev/null 2>&1 \
 	        && uv venv --quiet --allow-existing .venv \
-	        && uv pip install --quiet --python $(BIN)/python --group dev -e .; }; then \
+	        && uv pip install --quiet --compile-bytecode --python $(BIN)/python --group dev -e .; }; then \
 	  $(PYTHON) -m venv .venv \
 	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
 	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev -e .; \

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import duckdb
 import pytest
 
 from docs import meanings
@@ -216,6 +217,32 @@ def test_a_message_that_always_fails_is_kept_aside_and_asked_for_again(
     # There is nothing left to do, and the next run goes on from where the first ended.
     project.lorchestra("retry", run_id, code=2)
     assert run(project)["records_extracted"] == 0
+
+
+def test_a_receipt_lists_the_mailbox_and_misses_only_what_was_there_before_the_run(
+    project: Project, service: GmailService
+) -> None:
+    """Mail that arrives later is no loss; a row that is gone is, and so is what the run never fetched."""
+
+    def receipt(code: int = 0) -> dict[str, str]:
+        rows = project.lorchestra("verify", JOB, "--json", code=code).rows
+        return {row["check"]: f"{row['state']}: {row['expected']}, {row['found']}" for row in rows}
+
+    run(project)
+    service.insert(made_mail(1, NOON, size=500, attachment=None), internal_date=datetime.now(UTC))
+    service.reset_log()
+    assert receipt()["source"] == "ok: 220 at the source, 0 of them not in the table"
+    assert not [one for one in service.requests if "/messages/" in one.path]
+
+    lost = takeout_messages()[5].id
+    with duckdb.connect(project.database) as connection:
+        connection.execute("DELETE FROM events_dev.raw_objects WHERE external_id = ?", [lost])
+    found = receipt(code=1)
+    assert found["source"] == "missing: 220 at the source, 1 of them not in the table"
+    assert found["all objects"] == "missing: 220 in the log, 219 in the table"
+    # A window that has it fetches it again.
+    run(project, "--since", "2002-01-01")
+    assert receipt()["source"].startswith("ok: ")
 
 
 def test_a_dry_run_fetches_no_message(project: Project, service: GmailService) -> None:

@@ -39,6 +39,7 @@ _IMPORTED = (
     "lorchestra.store_copy",
     "lorchestra.stores.bigquery",
     "lorchestra.stores.duckdb",
+    "lorchestra.stores.googlesql",
     "lorchestra.terminal",
     "tzlocal",
     "encodings.idna",
@@ -79,6 +80,8 @@ class Racer:
         for line in self.process.stdout:
             answer = json.loads(line)
             self._waiting.pop(answer["id"]).set_result(answer["code"])
+        for ended in self._waiting.values():
+            ended.set_exception(RuntimeError("the process that forks is gone"))
 
 
 def _outcome(ended: "Future[int]", out: Path) -> "Future[Outcome]":
