@@ -210,9 +210,9 @@ def test_garbage_in_the_spool_stops_no_command(here: Project) -> None:
     (runs / "folder.json").mkdir()
     (runs / f"{JOB}.json").write_bytes(b"[1]")
     waiting = (
-        b'{"event_id":"a","event_type":"job.failed","source_system":"x","correlation_id":"r","created_at":'
+        b'{"store":"duckdb:///lorchestra.duckdb#events_dev.event_log","event":{"event_id":"a","event_type":"job.failed","source_system":"x","correlation_id":"r","created_at":'
         b'"2025-01-01T00:00:00+00:00","status":"failed","object_type":null,"idem_key":null,"trace_id":null,'
-        b'"error_message":"x","payload":null}\n'
+        b'"error_message":"x","payload":null}}\n'
     )
     bad_lines = [
         b"[]",

@@ -9,18 +9,19 @@ import pytest
 SAMPLE = Path(__file__).parents[2] / "examples" / "mail" / "takeout.mbox"
 MIB = 1024 * 1024
 
-# Prints the messages read and how far, in KiB, reading them raised the process's peak.
+# Prints the messages read and how far, in bytes, reading them raised the process's peak.
 PROGRAM = """
-import resource, sys
+import sys
 from pathlib import Path
 from lorchestra.model import Window
 from lorchestra.sources.base import SourceContext
 from lorchestra.sources.mbox import MBOX
+from tests.peak_memory import peak_bytes
 
 source = MBOX.open(MBOX.options(path=sys.argv[1], format=sys.argv[2]), SourceContext(base=Path(".")))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_bytes()
 count = sum(1 for _ in source.records(Window(), None))
-print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(count, peak_bytes() - before)
 """
 
 
@@ -29,7 +30,7 @@ def read_in_process(path: Path, message_format: str) -> tuple[int, int]:
     command = [sys.executable, "-c", PROGRAM, str(path), message_format]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
     count, growth = done.stdout.split()
-    return int(count), int(growth) * 1024
+    return int(count), int(growth)
 
 
 @pytest.mark.parametrize(("message_format", "sizes"), [("raw", (20, 200)), ("full", (4, 16))])

@@ -440,9 +440,10 @@ def test_seeing_the_same_again_hardly_grows_the_file(open_file: OpenFile, tmp_pa
 
 
 LOADER = """
-import random, resource, sys
+import random, sys
 from lorchestra.stack_clients.event_client import upsert_objects
 from lorchestra.stores import open_store
+from tests.peak_memory import peak_bytes
 
 texts = random.Random(1)
 result = upsert_objects(
@@ -450,16 +451,20 @@ result = upsert_objects(
     source_system="s", object_type="t", correlation_id="c", idem_key_fn=lambda obj: f"s:t:{obj['id']}",
     bq_client=open_store(sys.argv[1]),
 )
-print(result.bytes, result.inserted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(result.bytes, result.inserted, peak_bytes())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 def test_memory_does_not_grow_with_what_is_loaded(tmp_path: Path) -> None:
     """200 MB in objects of 5 KB are loaded within 500 MB of memory, Python and engine included."""
     url = f"duckdb:///{tmp_path / 'lorchestra.duckdb'}"
     done = subprocess.run(
-        [sys.executable, "-c", LOADER, url], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", LOADER, url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        cwd=Path(__file__).parents[2],
     )
     size, inserted, peak = map(int, done.stdout.split())
     assert inserted == 40_000
