@@ -99,6 +99,8 @@ def _finished(
         outcome["state"] = "failed"
         outcome["error_code"] = error_code(error)
         delivered = _told_of_failure(log, error)
+        if delivered and not isinstance(error, StoreError):
+            marker.remove()
     else:
         # A job of another package may return what it likes.
         outcome = {**(result.counts if isinstance(result, JobResult) else {}), **outcome}
@@ -114,8 +116,8 @@ def _finished(
 def _told_of_failure(log: "RunLog", error: BaseException) -> bool:
     """Log the end of a run that failed; False when it did not get into the store.
 
-    The marker of the run stays: the next command looks for what it left half done, and tells of its end where
-    not even the outbox could be written.
+    Where the store failed, the marker of the run stays: the next command looks for what was left half done
+    there, and tells of the end where not even the outbox could be written.
     """
     from lorchestra.errors import SpoolError
 
