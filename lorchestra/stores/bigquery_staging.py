@@ -128,7 +128,7 @@ class Staging:
         except BadRequest as error:
             # Of the table nothing can be wrong, it was just made for these lines.
             if begun and begun[-1].error_result is not None and reason_of(error) == "invalid":
-                raise ObjectRefusedError("store: BigQuery does not take an object") from None
+                raise ObjectRefusedError("store: BigQuery does not take an object: invalid") from None
             raise
         self._counted["load_jobs"] += 1
         reached(Step.BATCH_STAGED)
