@@ -17,12 +17,12 @@ from lorchestra.errors import (
     StoreUnreachableError,
     StoreUnreadableError,
 )
+from lorchestra.stores.duckdb_interrupt import interrupted_by_signals
 from lorchestra.stores.file_queue import FileQueue
 
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
 _BLOCK_SIZE = 16384
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
-_INTERRUPTED = "Query interrupted"
 _LOCKED = "Could not set lock on file"
 # A look at the queue costs nothing, a try to open the file 10 ms of work.
 _LOOK_SECONDS = 0.01
@@ -114,7 +114,7 @@ class DuckDBFile:
         connection = self._connect(read_only=read_only)
         try:
             self._keep_private(read_only=read_only)
-            with _signals_as_they_are():
+            with interrupted_by_signals(connection):
                 # In what it takes for a shell, as `python -c`, DuckDB draws a bar on standard output.
                 connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
                 yield connection
@@ -212,17 +212,6 @@ class DuckDBFile:
 
 def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
     return connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall() != []
-
-
-@contextmanager
-def _signals_as_they_are() -> Iterator[None]:
-    """A signal that arrives during a query comes out of the engine as a RuntimeError of its own."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != _INTERRUPTED:
-            raise
-        raise KeyboardInterrupt from error
 
 
 def cause(error: Exception) -> str:
