@@ -33,7 +33,7 @@ class RefusingStore(DuckDBStore):
 
 def merged(store: Store, ids: list[str], batch_size: int, **more: Any) -> Any:
     return merge_in_batches(
-        keyed([{"id": one} for one in ids], gmail_idem_key(SOURCE)),
+        keyed([{"id": one} for one in ids], gmail_idem_key(SOURCE), store=store),
         store=store,
         target=Target(
             source_system=SOURCE, object_type="email", correlation_id=RUN_ID, trace_id=None, seen_at=WHEN
