@@ -52,6 +52,7 @@ ERROR_GROUPS = {
     "StoreError": "The store",
     "RunError": "Runs",
     "InternalError": "lorchestra itself",
+    "OutputError": "What is printed",
 }
 
 EVENT_LOG = {

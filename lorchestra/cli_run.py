@@ -34,6 +34,7 @@ def accounted(
     from lorchestra.run_lock import Run, job_lock
     from lorchestra.runs import RunLog, close_dead_run, new_run, new_run_without_store, settle
     from lorchestra.steps import Step, reached
+    from lorchestra.stores.base import address_of
 
     run = Run(
         run_id=context.run_id,
@@ -52,7 +53,7 @@ def accounted(
             RunLog(run, parameters, store=context.store, spool=context.spool).never_started(error)
             raise
         log = RunLog(run, parameters, store=context.store, spool=context.spool)
-        marker.write(run, store=context.store.address)
+        marker.write(run, store=address_of(context.store))
         try:
             reached(Step.STARTING)
             log.started()

@@ -124,8 +124,9 @@ def _waiting_elsewhere(settings: "Settings") -> "list[Finding]":
 
     from lorchestra.model import Finding
     from lorchestra.outbox import Outbox
+    from lorchestra.stores.base import address_of
 
-    here = opened_store(settings).address
+    here = address_of(opened_store(settings))
     elsewhere = Counter(one.store for one in Outbox(settings.spool.path).waiting() if one.store != here)
     return [
         Finding(

@@ -416,7 +416,12 @@ class MissingObjectsError(RunError):
     next_step = "`lorchestra run JOB` reads again what the source has."
 
     def __init__(
-        self, message: str, *, next_step: str | None = None, counts: Mapping[str, int] | None = None
+        self,
+        message: str,
+        *,
+        next_step: str | None = None,
+        place: str | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__(message, next_step=next_step)
+        super().__init__(message, next_step=next_step, place=place)
         self.counts = counts or {}

@@ -13,7 +13,7 @@ from filelock import FileLock
 from lorchestra.json_values import check_json
 from lorchestra.model import Event, EventStatus
 from lorchestra.spool import make_private_folder, open_private, spool_errors
-from lorchestra.stores.base import Store
+from lorchestra.stores.base import Store, address_of
 
 _LOCK_SECONDS = 10.0
 _FIELDS = tuple(field.name for field in fields(Event))
@@ -105,11 +105,11 @@ class Outbox:
         with spool_errors(self.path.parent), self._lock():
             lines = self._lines()
         read = [(line, _waiting(line)) for line in lines]
-        events = [one.event for _, one in read if one is not None and one.store == store.address]
+        events = [one.event for _, one in read if one is not None and one.store == address_of(store)]
         if events:
             store.append_events(events)
         unreadable = [line for line, one in read if one is None and line]
-        done = {line for line, one in read if one is None or one.store == store.address}
+        done = {line for line, one in read if one is None or one.store == address_of(store)}
         if done:
             with spool_errors(self.path.parent), self._lock():
                 self._set_aside(unreadable)

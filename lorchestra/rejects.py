@@ -15,7 +15,7 @@ _REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _REASONS_MAX = 50
 
 #: The reason of what stood in the spool and could not be read; no source can be asked for it again.
-UNREADABLE = "unreadable"
+UNREADABLE = "unreadable_in_spool"
 
 
 def rejects_path(root: Path, run_id: str) -> Path:

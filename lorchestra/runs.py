@@ -27,7 +27,7 @@ from lorchestra.redact import redact
 from lorchestra.run_lock import Run, RunMarker
 from lorchestra.stack_clients.event_client import log_event
 from lorchestra.stack_clients.event_client.events import make_event
-from lorchestra.stores.base import CleansUp, Store
+from lorchestra.stores.base import CleansUp, Store, address_of
 
 SOURCE_SYSTEM = "lorchestra"
 OBJECT_TYPE = "job_run"
@@ -87,7 +87,7 @@ class RunLog:
         return True
 
     def _keep(self, event: Event) -> None:
-        Outbox(self._spool).put(event, store=self._store.address)
+        Outbox(self._spool).put(event, store=address_of(self._store))
 
     def _failure(self, error: BaseException) -> Event:
         payload = {
@@ -189,7 +189,7 @@ def close_dead_run(marker: RunMarker, store: Store) -> None:
     if content is None:
         marker.remove()
         return
-    if content["store"] not in (None, store.address):
+    if content["store"] not in (None, address_of(store)):
         return
     event_types = {event["event_type"] for event in _recorded_events(content["run_id"], store)}
     if isinstance(store, CleansUp):

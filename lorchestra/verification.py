@@ -107,7 +107,7 @@ def _one_end(run_id: str, events: Sequence[Mapping[str, Any]]) -> Check:
     kinds = [event["event_type"] for event in events]
     starts, ends = kinds.count("job.started"), [kind for kind in kinds if kind in _ENDS]
     found = f"{starts} job.started, {', '.join(ends) or 'no end'}"
-    job = next((one["payload"]["job_name"] for one in events if one["payload"]), "JOB")
+    job = next((one["payload"]["job_name"] for one in events if "job_name" in (one["payload"] or {})), "JOB")
     if not ends and starts == 1:
         state, step = None, f"Wait for it to end; then type: lorchestra verify {run_id}"
     else:

@@ -458,7 +458,7 @@ def test_an_end_that_the_locked_store_cannot_take_waits_in_the_outbox(project: P
         (project.folder / "go-on").touch()
         code, words = said(process)
         assert code == 0
-        assert "waits in the outbox" in words
+        assert "waits for the next command" in words
         [end] = project.waiting()
         assert end["event_type"] == "job.completed"
 

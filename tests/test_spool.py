@@ -119,7 +119,7 @@ def test_a_reject_is_kept_whatever_it_is(tmp_path: Path) -> None:
     assert len(entries) == sum(rejects.reasons.values()) == len(records)
     assert rejects.reasons == {"invalid": len(records)}
     assert entries[0] == {"reason": "invalid", "position": "mail \udcff.mbox:0", "record": {"id": None}}
-    assert [entry["record"] for entry in entries[1:4]] == ["<dict>", "<dict>", "<dict>"]
+    assert [entry["excerpt"] for entry in entries[1:4]] == ["<dict>", "<dict>", "<dict>"]
 
 
 def test_a_spool_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_the_command_gives_a_receipt_and_an_account_of_itself(project: Project) 
 
 def test_a_wrong_name_is_refused_and_leaves_no_run(tmp_path: Path) -> None:
     project = new_project(tmp_path)
-    assert "lorchestra run" in project.lorchestra("verify", JOB, code=1).words
+    assert "lorchestra setup" in project.lorchestra("verify", JOB, code=1).words
     project.lorchestra("run", JOB)
     before = len(project.events())
     for name in ("nonsense", f"{JOB}-20250101000000", "x' OR '1'='1"):

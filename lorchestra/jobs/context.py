@@ -17,7 +17,7 @@ from lorchestra.stack_clients.event_client.objects import (
     keyed,
     merge_in_batches,
 )
-from lorchestra.stores.base import Store
+from lorchestra.stores.base import Store, address_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +135,7 @@ class JobContext:
         except StoreError:
             if status != "failed":
                 raise
-            Outbox(self.spool).put(event, store=self.store.address)
+            Outbox(self.spool).put(event, store=address_of(self.store))
         return event.event_id
 
     def upsert_objects(

@@ -26,8 +26,6 @@ class Store(Protocol):
     """
 
     tables: TableNames
-    #: Which tables these are, without credentials: what waits on this host for a store is known by it.
-    address: str
     #: What is a good batch for this store.
     batch_bounds: BatchBounds
 
@@ -173,6 +171,16 @@ class Diagnoses(Protocol):
 
     def diagnose(self) -> list[Finding]:
         """What is there and what is missing; nothing that lasts is written."""
+
+
+def address_of(store: Store) -> str:
+    """Which tables these are, without credentials: what waits on this host for a store is known by it.
+
+    A store may say so itself, in its `address`.
+    """
+    tables = f"{store.tables.dataset}.{store.tables.event_log}"
+    address: str = getattr(store, "address", f"{type(store).__qualname__}#{tables}")
+    return address
 
 
 def open_store(
