@@ -89,7 +89,7 @@ def test_it_looks_then_deletes_then_accounts_for_it(project: Project, command: C
     again = command("--events", "50w", "--yes")
     assert again.exit_code == 0
     assert "succeeded in" in again.stdout
-    assert "3 events of 1 runs deleted" in again.stdout
+    assert "3 events deleted, 1 runs deleted" in again.stdout
 
 
 @pytest.mark.parametrize("arguments", [(), ("--yes",), ("--json",)])

@@ -178,9 +178,8 @@ def address_of(store: Store) -> str:
 
     A store may say so itself, in its `address`.
     """
-    tables = f"{store.tables.dataset}.{store.tables.event_log}"
-    address: str = getattr(store, "address", f"{type(store).__qualname__}#{tables}")
-    return address
+    address: str | None = getattr(store, "address", None)
+    return address or f"{type(store).__qualname__}#{store.tables.dataset}.{store.tables.event_log}"
 
 
 def open_store(
