@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lorchestra.cli_base import opened_store, say, with_settings
-from lorchestra.cli_run import accounted, print_outcome
+from lorchestra.cli_run import accounted, own_context, print_outcome
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
-    from lorchestra.stores import Store
 
 _NAME = "prune"
 
@@ -38,10 +37,9 @@ def prune(*, age: str, yes: bool, as_json: bool, settings: "Settings") -> None:
     from lorchestra.timespan import parse_age
 
     before = moment_before(parse_age("--events", age), now=datetime.now(UTC))
-    store = opened_store(settings)
-    found = prunable(store, before)
+    found = prunable(opened_store(settings), before)
     if yes and found is not None:
-        _delete(store, before, age=age, as_json=as_json, settings=settings)
+        _delete(before, age=age, as_json=as_json, settings=settings)
         return
     outcome = {"run_id": None, "job_name": _NAME, "state": "dry run", "before": before}
     outcome |= dict.fromkeys(("events", "runs", "began", "ended")) | {"events": 0, "runs": 0}
@@ -60,24 +58,12 @@ def prune(*, age: str, yes: bool, as_json: bool, settings: "Settings") -> None:
         say(f"To delete them, type: lorchestra prune --events {age} --yes")
 
 
-def _delete(store: "Store", before: datetime, *, age: str, as_json: bool, settings: "Settings") -> None:
-    from lorchestra.config import trace_id_from_environment
-    from lorchestra.jobs.context import JobContext
+def _delete(before: datetime, *, age: str, as_json: bool, settings: "Settings") -> None:
     from lorchestra.retention import prune as pruned
 
-    now = datetime.now(UTC)
-    context = JobContext(
-        job_name=_NAME,
-        run_id=f"{_NAME}-{now:%Y%m%d%H%M%S}",
-        store=store,
-        spool=settings.spool.path,
-        seen_at=now,
-        base=settings.base,
-        trace_id=trace_id_from_environment(settings.environment),
-    )
     outcome = accounted(
         lambda context: pruned(context, before),
-        context,
+        own_context(_NAME, settings),
         package_name="lorchestra",
         parameters={"events": age},
     )

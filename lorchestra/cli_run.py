@@ -1,17 +1,37 @@
 """A run with its account, whatever its work is: lock, id, `job.started`, the work, and its end."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lorchestra.cli_base import say, shown_progress, tell
+from lorchestra.cli_base import opened_store, say, shown_progress, tell
 from lorchestra.errors import RunInterruptedError, StoreError
 
 if TYPE_CHECKING:
+    from lorchestra.config import Settings
     from lorchestra.jobs.context import JobContext, JobResult
     from lorchestra.run_lock import RunMarker
     from lorchestra.runs import RunLog
+
+
+def own_context(job_name: str, settings: "Settings") -> "JobContext":
+    """A run of one of our own commands, such as `verify`, as its work sees it."""
+    from lorchestra.config import trace_id_from_environment
+    from lorchestra.jobs.context import JobContext
+
+    now = datetime.now(UTC)
+    return JobContext(
+        job_name=job_name,
+        run_id=f"{job_name}-{now:%Y%m%d%H%M%S}",
+        store=opened_store(settings),
+        spool=settings.spool.path,
+        seen_at=now,
+        base=settings.base,
+        trace_id=trace_id_from_environment(settings.environment),
+        environment=settings.environment,
+    )
 
 
 def accounted(

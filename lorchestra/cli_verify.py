@@ -1,13 +1,12 @@
 """The command that gives a receipt: what the log says, beside what is there."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lorchestra.cli_base import job_names, opened_store, say, with_settings
-from lorchestra.cli_run import accounted
+from lorchestra.cli_base import job_names, say, with_settings
+from lorchestra.cli_run import accounted, own_context
 from lorchestra.errors import LorchestraError, MissingObjectsError, UnknownRunError
 
 if TYPE_CHECKING:
@@ -35,26 +34,13 @@ def verify(*, target: str | None, store_only: bool, as_json: bool, settings: "Se
     resolved since, and its window with what the source has there now: a mailbox over its API is listed, a
     file is read. This is a run with an account of its own; it changes nothing else.
     """
-    from lorchestra.config import trace_id_from_environment
-    from lorchestra.jobs.context import JobContext
     from lorchestra.outcome import outcome_line
 
-    store = opened_store(settings)
+    context = own_context(_NAME, settings)
     if target is not None:
-        _check_target(target, store, settings)
-    now = datetime.now(UTC)
-    context = JobContext(
-        job_name=_NAME,
-        run_id=f"{_NAME}-{now:%Y%m%d%H%M%S}",
-        store=store,
-        spool=settings.spool.path,
-        seen_at=now,
-        base=settings.base,
-        trace_id=trace_id_from_environment(settings.environment),
-        environment=settings.environment,
-    )
+        _check_target(target, context.store, settings)
 
-    def work(context: JobContext) -> "JobResult":
+    def work(context: "JobContext") -> "JobResult":
         return _verified(context, target, settings, store_only=store_only, as_json=as_json)
 
     outcome = accounted(

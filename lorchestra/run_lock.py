@@ -198,12 +198,6 @@ class RunMarker:
                 path.unlink(missing_ok=True)
             self._holder.remove_dead()
 
-    def remove_of(self, run: Run) -> None:
-        """The same, unless it is another run's."""
-        content = self.read()
-        if content is not None and content["run_id"] == run.run_id:
-            self.remove()
-
     def read(self) -> dict[str, Any] | None:
         """The run (run_id, job_name, package_name, started_at, trace_id), its pid, host, boot_id and store.
 

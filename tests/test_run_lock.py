@@ -89,9 +89,7 @@ def test_a_marker_tells_its_run_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert datetime.fromisoformat(content["started_at"]) == a_run().started_at
     assert kept.path.stat().st_mode & 0o777 == 0o600
     assert kept.path.parent.stat().st_mode & 0o777 == 0o700
-    kept.remove_of(a_run("name.with.dots", second=5))
-    assert kept.path.exists()
-    kept.remove_of(a_run("name.with.dots"))
+    kept.remove()
     assert not kept.path.exists()
 
 
