@@ -8,6 +8,10 @@ from typing import Any
 
 # Results that wait to be used are held in memory, up to so many bytes; then nothing more is fetched.
 _HELD_BYTES = 32 * 1024 * 1024
+# Where the processor is what is short, many threads that fetch would leave nothing for the one that uses what
+# they fetched, and a kill would lose all that waits. So when more results wait than there are threads, each
+# lets the reader go first, for a moment: a merge that holds it up for seconds does not stop the fetching.
+_REST_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +36,7 @@ def fetched(
     `fetch` gives a value and its size in bytes. An error of the types in `single` is yielded; any other ends
     the iteration. Whoever stops reading must stop `fetch`, too: threads are not waited for.
     """
-    return _Fetching(ids, fetch, single=single).results(threads)
+    return _Fetching(ids, fetch, threads=threads, single=single).results()
 
 
 class _Fetching:
@@ -41,17 +45,20 @@ class _Fetching:
         ids: Iterable[str],
         fetch: Callable[[str], tuple[dict[str, Any], int]],
         *,
+        threads: int,
         single: tuple[type[Exception], ...],
     ) -> None:
         self._ids = iter(ids)
         self._fetch = fetch
+        self._threads = threads
         self._single = single
         self._results: SimpleQueue[Fetched | BaseException | None] = SimpleQueue()
         self._room = threading.Condition()
         self._held = 0
         self._closed = False
 
-    def results(self, threads: int) -> Iterator[Fetched]:
+    def results(self) -> Iterator[Fetched]:
+        threads = self._threads
         # They are daemons so that a process that was told to end need not wait for an answer.
         for number in range(threads):
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
@@ -84,7 +91,12 @@ class _Fetching:
         with self._room:
             while self._held >= _HELD_BYTES and not self._closed:
                 self._room.wait()
+            if self._results.qsize() > self._threads:
+                self._room.wait_for(self._reader_keeps_up, timeout=_REST_SECONDS)
             return None if self._closed else next(self._ids, None)
+
+    def _reader_keeps_up(self) -> bool:
+        return self._closed or self._results.qsize() <= self._threads
 
     def _result(self, one: str) -> Fetched:
         try:

@@ -134,6 +134,7 @@ def test_threads_that_wait_for_room_are_stopped_too(
 def test_a_slow_reader_bounds_what_is_held(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """There is never more than the room and one result for each thread; and all of it comes in the end."""
     monkeypatch.setattr(fetching, "_HELD_BYTES", 1_000)
+    monkeypatch.setattr(fetching, "_REST_SECONDS", 0.005)
     lock = threading.Lock()
     held = most = 0
 
@@ -159,6 +160,28 @@ def test_a_slow_reader_bounds_what_is_held(monkeypatch: pytest.MonkeyPatch, thre
             held -= result.size
     assert seen == 200
     assert most <= 1_000 + 100 * threads + 100
+
+
+@pytest.mark.parametrize("threads", [2, 8, 24])
+def test_a_reader_that_is_slow_but_reads_has_little_before_it(threads: int) -> None:
+    """A kill loses what waits; a reader that stops for a while does not stop the fetching."""
+    asked: list[str] = []
+
+    def fetch(one: str) -> Value:
+        asked.append(one)
+        return {}, 1
+
+    most = 0
+    for seen, _ in enumerate(fetched(map(str, range(400)), fetch, threads=threads, single=())):
+        most = max(most, len(asked) - seen)
+        time.sleep(0.001)
+    assert most <= 3 * threads
+
+    asked.clear()
+    results = fetched(map(str, count()), fetch, threads=threads, single=())
+    next(results)
+    assert comes_true(lambda: len(asked) > 10 * threads)
+    results.close()  # type: ignore[attr-defined]
 
 
 def test_ids_are_asked_for_when_their_turn_comes() -> None:
