@@ -1,17 +1,26 @@
 """Where the command `lorchestra` begins, and `python -m lorchestra`."""
 
+import gc
 import signal
+
+# A short command loads some thousand objects, all of which stay: collecting among them, while they are made
+# and again when the process ends, is a fifth of its time.
+_OBJECTS_UNTIL_COLLECTED = 100_000
 
 
 def main() -> None:
     """Run the command line. Ctrl-C while it is still being loaded ends the process, without a stack trace."""
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTED, *gc.get_threshold()[1:])
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from lorchestra.cli import main as command_line  # noqa: PLC0415 - what takes the time
 
     signal.signal(signal.SIGINT, before)
-    command_line()
+    try:
+        command_line()
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 from lorchestra.errors import ArgumentError, QueryError, StoreSchemaError, UnknownRunError, UsageError
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, named_query, query_names
-from lorchestra.stores.base import CountsBytes, Store, query_rows
+from lorchestra.stores.base import CountsBytes, Store, query_rows, snapshot
 
 #: What a listing of runs shows, and its titles; a JSON listing has every column of the view `job_runs`.
 RUN_TITLES = {
@@ -58,16 +58,17 @@ def list_runs(
         return []
     newest = internal_query(_NEWEST_RUNS[state], store.tables)
     try:
-        found = query_rows(store, newest, {"job": job or "", "limit": limit})
+        with snapshot(store):
+            found = query_rows(store, newest, {"job": job or "", "limit": limit})
+            if not found:
+                return []
+            parameters = {
+                "run_ids": [run["run_id"] for run in found],
+                "first": min(run["started_at"] for run in found),
+            }
+            return query_rows(store, internal_query("runs", store.tables), parameters)
     except StoreSchemaError:
         return []
-    if not found:
-        return []
-    parameters = {
-        "run_ids": [run["run_id"] for run in found],
-        "first": min(run["started_at"] for run in found),
-    }
-    return query_rows(store, internal_query("runs", store.tables), parameters)
 
 
 def run_events(store: Store, run_id: str) -> list[dict[str, Any]]:

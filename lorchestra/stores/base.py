@@ -1,6 +1,7 @@
 """What every store is, and how one is opened by its URL."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from importlib.metadata import entry_points
 from types import TracebackType
@@ -118,6 +119,19 @@ def query_rows(store: Store, sql: str, parameters: Mapping[str, Any] | None = No
         return store.query_rows(sql, parameters)
     rows: list[dict[str, Any]] = store.query(sql, parameters).to_pylist()
     return rows
+
+
+@runtime_checkable
+class GivesSnapshots(Protocol):
+    """**Capability:** several queries can read one state of the store, which is opened once for them."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Within it, queries of this thread see the store as it is now. Nothing may be written meanwhile."""
+
+
+def snapshot(store: Store) -> AbstractContextManager[None]:
+    """One state of the store for several queries, where the store can give it."""
+    return store.snapshot() if isinstance(store, GivesSnapshots) else nullcontext()
 
 
 @runtime_checkable

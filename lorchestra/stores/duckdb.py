@@ -182,11 +182,17 @@ class DuckDBStore:
             return select_rows(connection, statement, dict(parameters or {}))
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """The file stays open for the queries of this thread; who wants to write waits as long."""
+        self._check_file()
+        with self._file.kept_open():
+            yield
+
+    @contextmanager
     def _queried(self, sql: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         """The file open for a query, and the query in DuckDB's SQL; what it is refused for is explained."""
         statement = duckdb_sql(sql, self.tables)
-        if not self._file.exists():
-            raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
+        self._check_file()
         with self._file.open_for_reading() as connection:
             try:
                 yield connection, statement
@@ -241,9 +247,12 @@ class DuckDBStore:
     ) -> None:
         self.close()
 
-    def _read(self, name: str, values: Mapping[str, Any]) -> "pa.Table":
+    def _check_file(self) -> None:
         if not self._file.exists():
             raise StoreSchemaError("store: there is no file yet", place=str(self.path), next_step=_SETUP)
+
+    def _read(self, name: str, values: Mapping[str, Any]) -> "pa.Table":
+        self._check_file()
         with self._file.open_for_reading() as connection:
             try:
                 return connection.sql(self._named(_sql(name)), params=dict(values)).to_arrow_table()

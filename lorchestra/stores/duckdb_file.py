@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,6 +55,7 @@ class DuckDBFile:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._queue = FileQueue(path)
         self._seen = False
+        self._kept = threading.local()
 
     def exists(self) -> bool:
         """Whether there is anything at the path.
@@ -80,8 +82,25 @@ class DuckDBFile:
     @contextmanager
     def open_for_reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The file, read-only; other readers may have it at the same time."""
+        if (kept := self._kept_connection()) is not None:
+            yield kept
+            return
         with self._connection(read_only=True) as connection:
             yield connection
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Until it ends, this thread reads by one connection."""
+        before = self._kept_connection()
+        with self.open_for_reading() as connection:
+            self._kept.connection = connection
+            try:
+                yield
+            finally:
+                self._kept.connection = before
+
+    def _kept_connection(self) -> duckdb.DuckDBPyConnection | None:
+        return getattr(self._kept, "connection", None)
 
     @contextmanager
     def open_for_writing(self) -> Iterator[duckdb.DuckDBPyConnection]:

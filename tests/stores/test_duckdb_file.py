@@ -30,7 +30,7 @@ from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.model import UpsertResult
 from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store, open_store
-from lorchestra.stores.base import Diagnoses
+from lorchestra.stores.base import Diagnoses, snapshot
 from lorchestra.stores.duckdb_file import DuckDBFile
 from lorchestra.stores.file_queue import FileQueue
 from tests.project import wait_until
@@ -284,6 +284,25 @@ def test_the_same_process_may_have_the_file_open(open_file: OpenFile, tmp_path: 
         with pytest.raises(StoreBusyError, match="this very process"):
             count(store)
         assert connection.execute("SELECT count(*) FROM events_dev.raw_objects").fetchall() == [(2,)]
+    assert count(store) == 2
+
+
+def test_queries_of_a_snapshot_see_one_state_and_a_writer_comes_after_them(open_file: OpenFile) -> None:
+    """Also where one stands in another; another thread reads by a connection of its own."""
+    store = open_file()
+    with pytest.raises(StoreSchemaError), snapshot(store):
+        pytest.fail("there is no file")
+    upsert(store, [1])
+    with ThreadPoolExecutor() as pool:
+        with snapshot(store):
+            with snapshot(store):
+                assert count(store) == 1
+            assert pool.submit(count, store).result() == 1
+            written = pool.submit(upsert, store, [2])
+            time.sleep(0.1)
+            assert count(store) == 1
+            assert not written.done()
+        assert written.result().inserted == 1
     assert count(store) == 2
 
 
