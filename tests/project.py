@@ -1,9 +1,8 @@
-"""A project in a folder of its own, and the installed command to work in it."""
+"""A project in a folder of its own, and the command to work in it."""
 
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,34 +11,15 @@ from textwrap import dedent
 from typing import Any
 
 from lorchestra.stores import Store, open_store
+from tests.commands import COMMAND, Outcome, run_command
 
-COMMAND = Path(sys.executable).with_name("lorchestra")
+__all__ = ["COMMAND", "JOB", "SOURCE_SYSTEM", "Outcome", "Project"]
+
 SOURCE_SYSTEM = "tap-gmail--acct1-personal"
 JOB = "gmail_ingest_acct1"
 
 _SETTINGS = {"EVENTS_BQ_DATASET", "EVENT_LOG_TABLE", "RAW_OBJECTS_TABLE", "TRACEPARENT", "PYTHONPATH"}
 _PATIENCE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a command said, and how it ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """Standard output, which is one JSON array."""
-        rows = json.loads(self.stdout)
-        assert isinstance(rows, list)
-        return rows
-
-    @property
-    def words(self) -> str:
-        """All that was said, for a look at what must not be in it."""
-        return self.stdout + self.stderr
 
 
 @dataclass(kw_only=True)
@@ -84,18 +64,12 @@ class Project:
     def lorchestra(
         self, *arguments: str, code: int = 0, stdin: str | bytes = "", env: Mapping[str, str] | None = None
     ) -> Outcome:
-        """Run the installed command to its end, which must have this exit code and no traceback."""
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment(env),
-            input=stdin if isinstance(stdin, bytes) else stdin.encode(),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        outcome = Outcome(
-            code=done.returncode, stdout=done.stdout.decode(), stderr=done.stderr.decode(errors="replace")
+        """Run the command to its end, which must have this exit code and no traceback."""
+        outcome = run_command(
+            arguments,
+            folder=self.folder,
+            environment=self.environment(env),
+            stdin=stdin if isinstance(stdin, bytes) else stdin.encode(),
         )
         assert outcome.code == code, f"{arguments}: {outcome}"
         assert "Traceback" not in outcome.stderr or "--traceback" in arguments, outcome.stderr
