@@ -7,6 +7,7 @@ its reason, and never an `if` in a test.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +26,7 @@ SOURCE = "tap-gmail--acct1-personal"
 RUN_ID = "gmail_ingest_acct1-20251124143000"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class StoreKind:
     """A store as the suite sees it."""
 
@@ -187,6 +188,40 @@ def reachable(kind: StoreKind, request: pytest.FixtureRequest) -> None:
     """The service of a store that has one."""
     if kind is BIGQUERY:
         request.getfixturevalue("bigquery_service")
+
+
+@pytest.fixture(scope="session")
+def _shared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[StoreKind, Callable[[Bench], None]], Bench]:
+    """One store of a kind for all tests that prepare it in the same way."""
+
+    @cache
+    def bench(kind: StoreKind, prepare: Callable[[Bench], None]) -> Bench:
+        made = Bench(kind, tmp_path_factory.mktemp("shared"))
+        made.store.create_tables()
+        prepare(made)
+        return made
+
+    return bench
+
+
+@pytest.fixture
+def shared_bench(
+    kind: StoreKind, reachable: None, _shared: Callable[[StoreKind, Callable[[Bench], None]], Bench]
+) -> Callable[[Callable[[Bench], None]], Bench]:
+    """A store that a function has prepared, for tests that change nothing in it."""
+    return partial(_shared, kind)
+
+
+@pytest.fixture
+def empty_bench(shared_bench: Callable[[Callable[[Bench], None]], Bench]) -> Bench:
+    """A store with tables and without rows, for tests that leave it so."""
+    return shared_bench(_leave_empty)
+
+
+def _leave_empty(bench: Bench) -> None:
+    """There is nothing to prepare."""
 
 
 @pytest.fixture

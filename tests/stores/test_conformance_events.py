@@ -261,9 +261,10 @@ LOOP["loop"] = LOOP
     ],
     ids=lambda value: None if isinstance(value, str) and len(value) < 20 else type(value).__name__,
 )
-def test_a_bad_argument_is_named_and_nothing_is_written(bench: Bench, argument: str, value: Any) -> None:
+def test_a_bad_argument_is_named_and_nothing_is_written(
+    empty_bench: Bench, argument: str, value: Any
+) -> None:
     """Every bad argument is an ArgumentError that begins with its name."""
-    bench.store.create_tables()
     with pytest.raises(ArgumentError, match=rf"^{argument}: "):
-        bench.log(**{argument: value})
-    assert bench.count("event_log") == 0
+        empty_bench.log(**{argument: value})
+    assert empty_bench.count("event_log") == 0

@@ -1,6 +1,7 @@
 """What every store promises about queries: GoogleSQL in, Arrow out, the same values everywhere."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -92,6 +93,17 @@ WHERE object_type='email' AND source_system='tap-gmail--acct1-personal'
 @pytest.fixture
 def run(bench: Bench) -> Bench:
     """A store after one successful run and one that failed."""
+    two_runs(bench)
+    return bench
+
+
+@pytest.fixture
+def ran(shared_bench: Callable[[Callable[[Bench], None]], Bench]) -> Bench:
+    """The same, for tests that only read."""
+    return shared_bench(two_runs)
+
+
+def two_runs(bench: Bench) -> None:
     job = {"job_name": "gmail_ingest_acct1", "package_name": "lorchestra"}
     bench.log(event_type="job.started", object_type="job_run", payload=job)
     bench.upsert([{"id": str(n), "snippet": SECRET} for n in range(3)])
@@ -110,7 +122,6 @@ def run(bench: Bench) -> Bench:
         error_message="The source hung up.",
         payload={**job, "error_type": "SourceUnavailableError"},
     )
-    return bench
 
 
 # The specification's queries
@@ -185,9 +196,9 @@ def test_the_queries_of_step_5(run: Bench) -> None:
     assert [list(row.values()) for row in run.rows(STEP_5_COUNT)] == [[3]]
 
 
-def test_the_view_of_runs(run: Bench) -> None:
+def test_the_view_of_runs(ran: Bench) -> None:
     """`job_runs` folds a run's events into one row."""
-    found = {row["run_id"]: row for row in run.rows("SELECT * FROM `events_dev.job_runs`")}
+    found = {row["run_id"]: row for row in ran.rows("SELECT * FROM `events_dev.job_runs`")}
     assert {run_id: row["state"] for run_id, row in found.items()} == {RUN_ID: "succeeded", "other": "failed"}
     assert found[RUN_ID]["job_name"] == "gmail_ingest_acct1"
     assert (found[RUN_ID]["records_extracted"], found[RUN_ID]["inserted"]) == (3, 3)
@@ -198,16 +209,16 @@ def test_the_view_of_runs(run: Bench) -> None:
 # Types
 
 
-def test_json_columns_say_so(run: Bench) -> None:
+def test_json_columns_say_so(ran: Bench) -> None:
     """Columns of type JSON carry the Arrow extension type arrow.json, in both tables."""
     for table in ("event_log", "raw_objects"):
-        kind = run.store.query(f"SELECT payload FROM `events_dev.{table}`").schema.field("payload").type
+        kind = ran.store.query(f"SELECT payload FROM `events_dev.{table}`").schema.field("payload").type
         assert getattr(kind, "extension_name", None) == "arrow.json"
 
 
-def test_columns_have_their_types(run: Bench) -> None:
+def test_columns_have_their_types(ran: Bench) -> None:
     """Texts are strings and times are microseconds in UTC, also when there is no row."""
-    schema = run.store.query("SELECT * FROM `events_dev.event_log` WHERE event_id = 'none'").schema
+    schema = ran.store.query("SELECT * FROM `events_dev.event_log` WHERE event_id = 'none'").schema
     assert schema.field("created_at").type == pa.timestamp("us", tz="UTC")
     assert {schema.field(name).type for name in ("event_id", "idem_key", "status")} == {pa.string()}
 
@@ -215,16 +226,16 @@ def test_columns_have_their_types(run: Bench) -> None:
 @pytest.mark.parametrize(
     "expression", ["COUNT(*)", "SUM(1)", "COUNTIF(status = 'ok')", "SUM(LENGTH(event_id))", "1", "MAX(1)"]
 )
-def test_integers_are_int64(run: Bench, expression: str) -> None:
+def test_integers_are_int64(ran: Bench, expression: str) -> None:
     """GoogleSQL has one integer type: counts and sums are int64 as well."""
-    table = run.store.query(f"SELECT {expression} AS n, {expression} AS m FROM `events_dev.event_log`")
+    table = ran.store.query(f"SELECT {expression} AS n, {expression} AS m FROM `events_dev.event_log`")
     kinds = {field.type for field in table.schema}
     assert kinds <= {pa.int64(), pa.int32()} if expression in {"1", "MAX(1)"} else kinds == {pa.int64()}
 
 
-def test_sums_keep_the_order_of_rows(run: Bench) -> None:
+def test_sums_keep_the_order_of_rows(ran: Bench) -> None:
     """ORDER BY holds where a sum is in the result."""
-    found = run.rows(
+    found = ran.rows(
         """SELECT event_type, SUM(1) AS n FROM `events_dev.event_log`
            GROUP BY event_type ORDER BY event_type DESC"""
     )
@@ -253,15 +264,14 @@ def test_sums_keep_the_order_of_rows(run: Bench) -> None:
     ],
     ids=lambda value: str(value).encode("ascii", "replace").decode(),
 )
-def test_a_parameter_is_its_value(bench: Bench, value: Any, type_name: str) -> None:
+def test_a_parameter_is_its_value(empty_bench: Bench, value: Any, type_name: str) -> None:
     """A bound value comes back as it is."""
-    bench.store.create_tables()
-    assert bench.rows(f"SELECT CAST(@value AS {type_name}) AS value", value=value) == [{"value": value}]
+    assert empty_bench.rows(f"SELECT CAST(@value AS {type_name}) AS value", value=value) == [{"value": value}]
 
 
-def test_a_parameter_may_be_used_twice(run: Bench) -> None:
+def test_a_parameter_may_be_used_twice(ran: Bench) -> None:
     """One name is one value wherever it stands."""
-    found = run.rows(
+    found = ran.rows(
         """SELECT COUNT(*) AS n FROM `events_dev.event_log`
            WHERE correlation_id = @run_id OR error_message = @run_id""",
         run_id=RUN_ID,
@@ -277,11 +287,10 @@ def test_times_are_compared_as_instants(bench: Bench) -> None:
     assert bench.rows(sql, moment=local) == [{"n": 1}]
 
 
-def test_dates_are_those_of_utc(bench: Bench) -> None:
+def test_dates_are_those_of_utc(empty_bench: Bench) -> None:
     """DATE() of a moment is its date in UTC."""
-    bench.store.create_tables()
     late = datetime(2025, 11, 24, 23, 59, 59, tzinfo=UTC)
-    assert bench.rows("SELECT DATE(@moment) AS day", moment=late) == [{"day": date(2025, 11, 24)}]
+    assert empty_bench.rows("SELECT DATE(@moment) AS day", moment=late) == [{"day": date(2025, 11, 24)}]
 
 
 # Refusals
@@ -311,28 +320,27 @@ def test_dates_are_those_of_utc(bench: Bench) -> None:
         "SELECT @missing AS x",
     ],
 )
-def test_what_is_no_query_is_refused(run: Bench, statement: str) -> None:
+def test_what_is_no_query_is_refused(ran: Bench, statement: str) -> None:
     """Anything but one valid SELECT is a QueryError, and the tables stay as they are."""
     with pytest.raises(QueryError, match=r"^query: "):
-        run.store.query(statement)
-    assert run.store.check_tables() == []
-    assert run.count("raw_objects") == 3
+        ran.store.query(statement)
+    assert ran.store.check_tables() == []
+    assert ran.count("raw_objects") == 3
 
 
 @pytest.mark.parametrize("type_name", ["INT64", "TIMESTAMP", "DATE", "BOOL", "FLOAT64"])
-def test_a_failing_query_quotes_no_object(run: Bench, type_name: str) -> None:
+def test_a_failing_query_quotes_no_object(ran: Bench, type_name: str) -> None:
     """A value that cannot be converted is an error without the value; SAFE_CAST gives NULL."""
     cast = f"CAST(JSON_VALUE(payload, '$.snippet') AS {type_name})"
     with pytest.raises(QueryError) as caught:
-        run.store.query(f"SELECT {cast} AS v FROM `events_dev.raw_objects`")
+        ran.store.query(f"SELECT {cast} AS v FROM `events_dev.raw_objects`")
     assert SECRET not in f"{caught.value} {caught.value.next_step}"
-    assert run.rows(f"SELECT DISTINCT SAFE_{cast} AS v FROM `events_dev.raw_objects`") == [{"v": None}]
+    assert ran.rows(f"SELECT DISTINCT SAFE_{cast} AS v FROM `events_dev.raw_objects`") == [{"v": None}]
 
 
-def test_a_query_may_be_asked_of_empty_tables(bench: Bench) -> None:
+def test_a_query_may_be_asked_of_empty_tables(empty_bench: Bench) -> None:
     """No rows are a table with columns and no rows."""
-    bench.store.create_tables()
-    table = bench.store.query("SELECT * FROM `events_dev.event_log`")
+    table = empty_bench.store.query("SELECT * FROM `events_dev.event_log`")
     assert (table.num_rows, table.num_columns) == (0, 11)
 
 
@@ -354,18 +362,16 @@ def test_payloads_come_as_json_text(bench: Bench) -> None:
     assert json.loads(row["payload"]) == {"id": "1", "n": None}
 
 
-def test_only_the_rows_asked_for_are_fetched(bench: Bench) -> None:
+def test_only_the_rows_asked_for_are_fetched(empty_bench: Bench) -> None:
     """`max_rows` bounds the result, in the order of the query."""
-    bench.store.create_tables()
     numbers = "SELECT n FROM UNNEST(GENERATE_ARRAY(1, 1000)) AS n ORDER BY n DESC"
 
-    assert bench.store.query(numbers, max_rows=2).to_pylist() == [{"n": 1000}, {"n": 999}]
-    assert bench.store.query(numbers, max_rows=0).num_rows == 0
-    assert bench.store.query(numbers).num_rows == 1000
+    assert empty_bench.store.query(numbers, max_rows=2).to_pylist() == [{"n": 1000}, {"n": 999}]
+    assert empty_bench.store.query(numbers, max_rows=0).num_rows == 0
+    assert empty_bench.store.query(numbers).num_rows == 1000
 
 
-def test_two_columns_of_one_name_are_refused(bench: Bench) -> None:
+def test_two_columns_of_one_name_are_refused(empty_bench: Bench) -> None:
     """One of them would be lost in a row that is a JSON object."""
-    bench.store.create_tables()
     with pytest.raises(QueryError, match="same name"):
-        bench.store.query("SELECT 1 AS a, 2 AS a")
+        empty_bench.store.query("SELECT 1 AS a, 2 AS a")
