@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from lorchestra.redact import redact
-
 
 def _matching(pattern: str, rule: str) -> Callable[[str], str]:
     compiled = re.compile(pattern)
@@ -81,6 +79,8 @@ class _MaskedTable(ConfigTable):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Pydantic builds `repr` and `str` from these."""
+        from lorchestra.redact import redact  # noqa: PLC0415 - its patterns take time to compile
+
         return redact({name: getattr(self, name) for name in type(self).model_fields}).items()
 
 

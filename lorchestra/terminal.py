@@ -5,18 +5,17 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from lorchestra.errors import QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from rich.console import Console
-    from rich.table import Table
 
 FORMATS = ("table", "json", "csv")
 
@@ -92,46 +91,41 @@ def print_rows(
     elif form == "csv":
         sys.stdout.write(csv_text(columns, rows) + "\n")
     else:
-        console = _console()
-        console.print(_table(columns, rows, titles or {}, width=console.width))
+        # A pipe has no width; 80 columns would cut what the next program wants to read.
+        width = get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+        encoding = sys.stdout.encoding or "utf-8"
+        for line in _lines(columns, rows, titles or {}, width=width):
+            sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
 
 
-def _table(
+def _lines(
     columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, width: int
-) -> "Table":
+) -> Iterator[str]:
     """One line a row. What does not fit is left out from the right; the first column is never shortened."""
-    from rich.cells import cell_len  # noqa: PLC0415 - takes time to load
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.cells import cell_len  # noqa: PLC0415 - all of Rich would take longer than the query
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    cells = {name: [_cell(row[name]) for row in rows] for name in columns}
-    heads = {name: _cell(titles.get(name, name)) for name in columns}
     left = width
-    shown: list[str] = []
+    shown: list[list[str]] = []
     for name in columns:
-        needed = max(map(cell_len, [heads[name], *cells[name]]))
+        cells = [_cell(titles.get(name, name)), *(_cell(row[name]) for row in rows)]
+        needed = max(map(cell_len, cells))
         if shown and left < min(needed, _CELL_WIDTH_MIN):
             break
         numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(
-            Text(heads[name]),
-            justify="right" if numeric else "left",
-            no_wrap=True,
-            width=needed if not shown else min(needed, left),
-        )
-        shown.append(name)
+        size = needed if not shown else min(needed, left)
+        shown.append([_fitted(cell, size, right=numeric) for cell in cells])
         left -= needed + 2
-    for number in range(len(rows)):
-        table.add_row(*(Text(cells[name][number], overflow="ellipsis") for name in shown))
-    return table
+    for line in zip(*shown, strict=True):
+        yield "  ".join(line).rstrip()
 
 
-def _console() -> "Console":
-    from rich.console import Console  # noqa: PLC0415 - takes time to load
+def _fitted(cell: str, size: int, *, right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
 
-    # A pipe has no width; 80 columns would cut what the next program wants to read.
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    if cell_len(cell) > size:
+        cell = set_cell_size(cell, size - 1) + "…"
+    padding = " " * (size - cell_len(cell))
+    return padding + cell if right else cell + padding
 
 
 def _cell(value: Any) -> str:

@@ -117,6 +117,23 @@ def test_commands_load_only_what_they_use(ran: Project, project: Project) -> Non
         assert "duckdb" in imported
 
 
+def test_plugins_of_other_packages_are_not_shown_the_configuration(ran: Project, tmp_path: Path) -> None:
+    """Pydantic loads any package that asks for it, and shows it what is validated: passwords, too."""
+    package = tmp_path / "plugins" / "spy-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: spy\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[pydantic]\nspy = spy:plugin\n")
+    (package.parent / "spy.py").write_text("print('loaded')\nplugin = None\n")
+    loads = subprocess.run(
+        [sys.executable, "-c", "import lorchestra.config"],
+        env=ran.environment({"PYTHONPATH": str(package.parent)}),
+        capture_output=True,
+        check=False,
+    )
+    assert loads.stdout.startswith(b"loaded")
+    assert "loaded" not in ran.lorchestra("jobs", "list", env={"PYTHONPATH": str(package.parent)}).words
+
+
 # --- First steps
 
 
