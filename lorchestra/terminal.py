@@ -93,9 +93,7 @@ def print_rows(
     else:
         # A pipe has no width; 80 columns would cut what the next program wants to read.
         width = get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
-        encoding = sys.stdout.encoding or "utf-8"
-        for line in _lines(columns, rows, titles or {}, width=width):
-            sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.writelines(f"{line}\n" for line in _lines(columns, rows, titles or {}, width=width))
 
 
 def _lines(

@@ -329,6 +329,26 @@ def test_a_copy_that_failed_goes_on(
     assert staging_tables(store) == []
 
 
+def test_two_copies_at_the_same_time_double_nothing(tmp_path: Path, project: Project) -> None:
+    """Into a dataset that neither finds; who finds the other's rows leaves them, or says: run it again."""
+    folder = tmp_path / "file"
+    folder.mkdir()
+    file = new_project(folder, messages=150)
+    file.variables.update(project.variables)
+    file.lorchestra("run", JOB)
+    assert project.store_url is not None
+
+    copies = [file.start("copy", "--to", project.store_url) for _ in range(2)]
+    for one in copies:
+        _, said = one.communicate(timeout=120)
+        assert one.returncode == 0 or "run" in said, said
+    done = file.lorchestra("copy", "--to", project.store_url, "--json").rows[0]
+
+    assert (done["objects_verified"], done["events_verified"]) == (150, 3)
+    assert project.objects() == file.objects()
+    assert project.events() == file.events()
+
+
 def test_a_row_that_is_newer_at_the_target_stays(tmp_path: Path, project: Project) -> None:
     """Copying never takes back what the target has seen later."""
     file, _ = copied(tmp_path, project, 3)
