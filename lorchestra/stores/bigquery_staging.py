@@ -83,13 +83,22 @@ class Staging:
             try:
                 client.create_table(table, retry=self._connection.retry, timeout=CALL_SECONDS)
             except Conflict:
-                there = client.get_table(table.reference, retry=self._connection.retry, timeout=CALL_SECONDS)
-                # The same mark: made by a call whose answer was lost.
-                if there.description != table.description:
+                if not self._is_there(table):
                     continue
             self._name = name
             return self
         raise StoreBusyError("store: no name is free for a staging table", next_step="Run it again.")
+
+    def _is_there(self, table: bigquery.Table) -> bool:
+        """Whether it is this very table that has the name: made by a call whose answer was lost."""
+        try:
+            there = self._connection.client.get_table(
+                table.reference, retry=self._connection.retry, timeout=CALL_SECONDS
+            )
+        except NotFound:
+            # That of another call, which has dropped it by now.
+            return False
+        return bool(there.description == table.description)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -124,6 +124,7 @@ PAGE = Answered(Answer(200, [("Content-Type", "text/html")], b"<html>Sign in to 
 
 ONCE: list[tuple[str, tuple[str, ...], Any]] = [
     ("the table is made, the answer lost", NEW_TABLE, lose_answer()),
+    ("the name of the table was another's, who has dropped it", NEW_TABLE, failing(409, "duplicate")),
     ("the upload cannot begin", BEGIN_UPLOAD, failing(503, "backendError")),
     ("the upload is cut", UPLOAD, cut_before()),
     ("the upload is refused for a moment", UPLOAD, failing(500, "internalError")),
