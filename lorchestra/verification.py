@@ -212,11 +212,13 @@ def _rejects(one: Ingestion, spool: Path) -> Check:
 
 
 def _nothing_waits(run_id: str, job_name: str, *, store: Store, spool: Path) -> Check:
-    waiting = JobSpool(spool, job_name).waiting
-    if waiting and list_runs(store, job=job_name, state="running", limit=1):
+    job = JobSpool(spool, job_name)
+    if job.waiting and list_runs(store, job=job_name, state="running", limit=1):
         return _check(
             run_id, "spool", ok=None, expected="nothing waits", found="the job is running", step=None
         )
+    # Not what a run had there that has ended by now.
+    waiting = job.waiting
     step = f"What was read is kept on this host. Type: lorchestra run {job_name}"
     return _check(
         run_id, "spool", ok=not waiting, expected="nothing waits", found=f"{waiting} segments wait", step=step

@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
 
 from lorchestra.errors import AlreadyRunningError
+from lorchestra.stack_clients.event_client.events import make_event
 from tests.project import Outcome, Project
 from tests.reliability.many import check_nothing_left
 from tests.reliability.racer import Racer, running_racer
@@ -90,6 +93,8 @@ COMMANDS: dict[str, tuple[Sequence[str], set[int]]] = {
     "runs": (["runs", "--json"], {0}),
     "runs show": (["runs", "show", "RUN_ID", "--json"], {0}),
     "query": (["query", "SELECT COUNT(*) AS n FROM `events_dev.event_log`"], {0}),
+    "verify": (["verify", "RUN_ID", "--json"], {0, 1}),
+    "prune": (["prune", "--events", "1d", "--yes"], {0}),
     "setup": (["setup"], {0}),
     "setup --check": (["setup", "--check"], {0}),
     "doctor": (["doctor", "--json"], {0}),
@@ -120,7 +125,12 @@ def used(racer: Racer, tmp_path_factory: pytest.TempPathFactory) -> Project:
         event | {"event_id": f"waits-{number}", "correlation_id": "waits", "idem_key": None}
         for number, event in enumerate(project.events()[:2])
     ]
+    old = [
+        make_event(event_type=kind, source_system="lorchestra", correlation_id="old", object_type="job_run")
+        for kind in ("job.started", "job.completed")
+    ]
     with project.store() as store:
+        store.append_events([replace(one, created_at=one.created_at - timedelta(days=9)) for one in old])
         lines = [
             json.dumps({"store": store.address, "event": event}, default=lambda at: at.isoformat()) + "\n"
             for event in waiting
@@ -196,10 +206,14 @@ def race(racer: Racer, project: Project, names: Sequence[str], run_id: str) -> l
         allowed = set(COMMANDS[name][1])
         if not run_id and name == "query":
             allowed.add(1)  # there is nothing to ask yet
-        if list(names).count(name) > 1 and name.startswith("run "):
+        if list(names).count(name) > 1 and name.startswith(("run ", "verify", "prune")):
             allowed.add(ALREADY_RUNNING)
         assert outcome.code in allowed, f"{names}: {outcomes}"
         assert "Traceback" not in outcome.stderr, f"{names}: {outcomes}"
+        if name == "verify" and outcome.code != ALREADY_RUNNING:
+            # There is a reject until it is tried again.
+            wrong = {check["check"] for check in outcome.rows if check["state"] == "missing"}
+            assert wrong == ({"rejects"} if outcome.code else set()), f"{names}: {outcomes}"
     return outcomes
 
 
@@ -212,10 +226,13 @@ def check(project: Project, what: str, *, used: bool = True) -> None:
         of_runs.setdefault(event["correlation_id"], []).append(event["event_type"])
     if used:
         assert sorted(of_runs.pop("waits")) == ["ingestion.completed", "job.started"], what
+    # All of it is there, or nothing.
+    assert of_runs.pop("old", []) in ([], ["job.started", "job.completed"]), what
     for run_id, types in of_runs.items():
         ends = [kind for kind in types if kind in ("job.completed", "job.failed")]
         assert types.count("job.started") == 1, what
-        assert ends == ["job.failed" if run_id.startswith("dying") else "job.completed"], what
+        fails = run_id.startswith("dying") or (run_id.startswith("verify") and "job.failed" in types)
+        assert ends == ["job.failed" if fails else "job.completed"], what
     keys = [row["idem_key"] for row in project.table("SELECT idem_key FROM `events_dev.raw_objects`")]
     assert len(keys) == len(set(keys)), what
     rejects = project.spool / "rejects"
