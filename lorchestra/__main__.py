@@ -5,7 +5,7 @@ import os
 import signal
 
 # A short command loads some thousand objects, all of which stay: collecting among them, while they are made
-# and again when the process ends, is a fifth of its time.
+# and again when the process ends, is an eighth of its time.
 _OBJECTS_UNTIL_COLLECTED = 100_000
 
 

@@ -58,17 +58,17 @@ class _Fetching:
         self._closed = False
 
     def results(self) -> Iterator[Fetched]:
-        threads = self._threads
+        working = self._threads
         # They are daemons so that a process that was told to end need not wait for an answer.
-        for number in range(threads):
+        for number in range(working):
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
         try:
-            while threads:
+            while working:
                 result = self._results.get()
                 if isinstance(result, BaseException):
                     raise result
                 if result is None:
-                    threads -= 1
+                    working -= 1
                     continue
                 yield result
                 with self._room:

@@ -234,13 +234,19 @@ def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def copied(tmp_path: Path, project: Project, messages: int) -> tuple[Project, Store]:
-    """A project on a DuckDB file, after two runs, copied to the dataset of `project`."""
+def file_project(tmp_path: Path, project: Project, messages: int) -> Project:
+    """A project on a DuckDB file, after a run, that can reach the dataset of `project`."""
     folder = tmp_path / "file"
     folder.mkdir()
     file = new_project(folder, messages=messages)
     file.variables.update(project.variables)
     file.lorchestra("run", JOB)
+    return file
+
+
+def copied(tmp_path: Path, project: Project, messages: int) -> tuple[Project, Store]:
+    """A project on a DuckDB file, after two runs, copied to the dataset of `project`."""
+    file = file_project(tmp_path, project, messages)
     file.mailbox(messages + 2)
     file.lorchestra("run", JOB)
     assert project.store_url is not None
@@ -309,11 +315,7 @@ def test_a_copy_that_failed_goes_on(
     tmp_path: Path, project: Project, store: BigQueryStore, bigquery_service: ServiceFront
 ) -> None:
     """What arrived before the fault is not sent again, and the end is complete."""
-    folder = tmp_path / "file"
-    folder.mkdir()
-    file = new_project(folder, messages=150)
-    file.variables.update(project.variables)
-    file.lorchestra("run", JOB)
+    file = file_project(tmp_path, project, 150)
     assert project.store_url is not None
     bigquery_service.fail(Fault(method="POST", path="^/upload/", after=1, times=999, action=refused()))
 
@@ -331,11 +333,7 @@ def test_a_copy_that_failed_goes_on(
 
 def test_two_copies_at_the_same_time_double_nothing(tmp_path: Path, project: Project) -> None:
     """Into a dataset that neither finds; who finds the other's rows leaves them, or says: run it again."""
-    folder = tmp_path / "file"
-    folder.mkdir()
-    file = new_project(folder, messages=150)
-    file.variables.update(project.variables)
-    file.lorchestra("run", JOB)
+    file = file_project(tmp_path, project, 150)
     assert project.store_url is not None
 
     copies = [file.start("copy", "--to", project.store_url) for _ in range(2)]

@@ -19,7 +19,7 @@ from lorchestra.stack_clients.event_client.events import make_event
 from tests.stores.conftest import RUN_ID, SOURCE, Bench
 
 laws = settings(
-    max_examples=5,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     print_blob=True,

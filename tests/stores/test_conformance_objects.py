@@ -21,7 +21,7 @@ SECRET = "Paracelsus-4711"
 
 # A store is made anew in each example, so the function-scoped factory is safe to share between them.
 laws = settings(
-    max_examples=5,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     print_blob=True,

@@ -19,7 +19,7 @@ from lorchestra.stores.base import PrunesEvents, query_rows
 from tests.stores.conftest import Bench
 
 laws = settings(
-    max_examples=3,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     print_blob=True,
