@@ -120,7 +120,7 @@ def test_beside_another_process_the_rate_falls_and_recovers(regime: str, model: 
     limit = LIMITS[regime]
     begins, ends = (120.0, 420.0) if regime == "new" else (30.0, 150.0)
     others = Others(units_per_minute=0.5 * limit, since=begins, until=ends)
-    done = simulate(regime, quota, model, 3_600 if regime == "new" else 17_000, others=others)
+    done = simulate(regime, quota, model, 3_600 if regime == "new" else 20_000, others=others)
     recovered = ends + 260
     assert done.now > recovered + 30
     assert done.used(limit / 2, since=begins, until=ends) >= 0.85
