@@ -47,8 +47,7 @@ class StagedBatch:
 
     Keys are unique within a batch: duplicates are resolved (the last wins) before any store sees them.
     `index` counts the batches of a run, from 0; `part` tells apart the parts of one that had to be split.
-    Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects; their hashes
-    are BLAKE2b of 16 bytes.
+    Payloads are JSON objects, serialised with sorted keys, so equal bytes mean equal objects.
     """
 
     source_system: str
@@ -60,7 +59,6 @@ class StagedBatch:
     idem_keys: Sequence[str]
     external_ids: Sequence[str | None]
     payloads: Sequence[bytes]
-    payload_hashes: Sequence[bytes]
     part: str = ""
 
     def halves(self) -> "tuple[StagedBatch, StagedBatch]":
@@ -69,10 +67,7 @@ class StagedBatch:
         return self._slice(0, middle, "a"), self._slice(middle, len(self.idem_keys), "b")
 
     def _slice(self, begin: int, end: int, mark: str) -> "StagedBatch":
-        columns = {
-            name: getattr(self, name)[begin:end]
-            for name in ("idem_keys", "external_ids", "payloads", "payload_hashes")
-        }
+        columns = {name: getattr(self, name)[begin:end] for name in ("idem_keys", "external_ids", "payloads")}
         return replace(self, part=f"{self.part}{mark}", **columns)
 
 
@@ -115,10 +110,14 @@ class UpsertResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchBounds:
-    """When a batch closes, beside its number of objects: bytes of JSON, seconds since its first object."""
+    """When a batch closes, beside its number of objects: bytes of JSON, seconds since its first object.
+
+    Where `join` is set, batches that wait are merged as one, up to as many bytes.
+    """
 
     bytes: int
     seconds: float
+    join: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
 """What every store is, and how one is opened by its URL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from importlib.metadata import EntryPoints, distribution, entry_points
@@ -132,6 +132,22 @@ class GivesSnapshots(Protocol):
 def snapshot(store: Store) -> AbstractContextManager[None]:
     """One state of the store for several queries, where the store can give it."""
     return store.snapshot() if isinstance(store, GivesSnapshots) else nullcontext()
+
+
+@runtime_checkable
+class HoldsOpen(Protocol):
+    """**Capability:** merges that follow each other closely need not open the store anew each time."""
+
+    def held(self) -> AbstractContextManager[Callable[[], None]]:
+        """Within it, the store may stay open after a merge of this thread; calling what it gives closes it.
+
+        One that others wait for is closed by itself.
+        """
+
+
+def held(store: Store) -> AbstractContextManager[Callable[[], None]]:
+    """The store, open from one merge to the next where it can be; what it gives lets go of it."""
+    return store.held() if isinstance(store, HoldsOpen) else nullcontext(lambda: None)
 
 
 @runtime_checkable

@@ -1,13 +1,14 @@
 """The embedded store: both tables in one DuckDB file.
 
 DuckDB gives its file to one process at a time. So every method opens the file, does one short piece of work
-and closes it; a busy file is waited for. The measurements behind the settings stand in
+and closes it; a busy file is waited for. Only merges that follow each other keep it open, as long as nobody
+else wants it. The measurements behind the settings stand in
 `docs/decisions/duckdb-store.md`.
 """
 
-import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -20,11 +21,11 @@ from lorchestra.errors import ConfigError, QueryError, StoreBusyError, StoreSche
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
 from lorchestra.setup.differences import described, differences
-from lorchestra.steps import Step, reached
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
+from lorchestra.stores.duckdb_merge import BatchMerge
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
-from lorchestra.stores.duckdb_rows import arrow_of, row_of
+from lorchestra.stores.duckdb_rows import row_of
 from lorchestra.stores.duckdb_translations import duckdb_sql, translated
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ T = TypeVar("T")
 # times the batch when one object is huge. Queries may use what DuckDB takes by default.
 _WRITE_MEMORY = 400 * 1024 * 1024
 _MEMORY_PER_BATCH_BYTE = 16
-_WRITE_THREADS = 4
 _TYPES = {"STRING": "VARCHAR", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE", "JSON": "JSON"}
 _SETUP = "Run `lorchestra setup` to make the tables."
 _CHECK = "Run `lorchestra setup --check` to see what differs."
@@ -68,7 +68,7 @@ class DuckDBStore:
     Tables are made on first use. Several processes may use one file at the same time.
     """
 
-    batch_bounds = BatchBounds(bytes=16 * 1024 * 1024, seconds=20.0)
+    batch_bounds = BatchBounds(bytes=16 * 1024 * 1024, seconds=20.0, join=True)
 
     def __init__(self, path: Path, *, tables: TableNames, busy_timeout_seconds: float = 30.0) -> None:
         self.path = path
@@ -127,38 +127,15 @@ class DuckDBStore:
         """Merge one batch in one transaction."""
         if not batch.idem_keys:
             return MergeCounts(inserted=0, updated=0, unchanged=0)
-        staged = arrow_of(batch)
-        bounds = {"low": min(batch.idem_keys), "high": max(batch.idem_keys)}
+        return self._write(
+            lambda connection: BatchMerge(connection, batch, self._statement).run(),
+            memory=max(_WRITE_MEMORY, sum(map(len, batch.payloads)) * _MEMORY_PER_BATCH_BYTE),
+            log_first=False,
+        )
 
-        def merge(connection: duckdb.DuckDBPyConnection) -> MergeCounts:
-            def run(name: str, **values: Any) -> None:
-                connection.execute(self._named(_sql(name)), values)
-
-            connection.register("staged", staged)
-            reached(Step.BATCH_STAGED)
-            run("match_batch", **bounds)
-            [(inserted, updated, unchanged)] = connection.execute(_sql("count_matched")).fetchall()
-            counts = MergeCounts(inserted=inserted, updated=updated, unchanged=unchanged)
-            if counts.unchanged:
-                run("touch_unchanged", seen_at=batch.seen_at)
-            if counts.updated:
-                run("delete_changed")
-            if counts.inserted or counts.updated:
-                # Where all is new there is no row to look at, and no payload passes through a join.
-                run(
-                    "insert_written" if counts.updated or counts.unchanged else "insert_all",
-                    source_system=batch.source_system,
-                    object_type=batch.object_type,
-                    seen_at=batch.seen_at,
-                )
-                run("delete_hashes", **bounds)
-                run("insert_hashes")
-            connection.execute("DROP TABLE matched")
-            reached(Step.BATCH_MERGING)
-            return counts
-
-        size = sum(map(len, batch.payloads))
-        return self._write(merge, memory=max(_WRITE_MEMORY, size * _MEMORY_PER_BATCH_BYTE))
+    def held(self) -> AbstractContextManager[Callable[[], None]]:
+        """Merges of this thread share a connection while nobody waits for the file."""
+        return self._file.held()
 
     def touch(self, idem_keys: Sequence[str], *, seen_at: datetime, correlation_id: str) -> Mapping[str, int]:  # noqa: ARG002
         """Set `last_seen` in one transaction."""
@@ -255,7 +232,7 @@ class DuckDBStore:
         self._check_file()
         with self._file.open_for_reading() as connection:
             try:
-                return connection.sql(self._named(_sql(name)), params=dict(values)).to_arrow_table()
+                return connection.sql(self._statement(name), params=dict(values)).to_arrow_table()
             except duckdb.CatalogException:
                 raise StoreSchemaError("store: the tables are not there", next_step=_SETUP) from None
             except duckdb.Error as error:
@@ -267,16 +244,15 @@ class DuckDBStore:
         *,
         memory: int = _WRITE_MEMORY,
         make_tables: bool = True,
+        log_first: bool = True,
     ) -> T:
+        # The engine writes to the log first what it takes for small, and it counts few bytes for a text.
+        log = "DEFAULT" if log_first else "0"
         with self._file.open_for_writing() as connection:
             try:
-                # Compacting on its own, DuckDB would rewrite gigabytes at the end of a run of ten rows.
-                # A commit that brings the file up to date at once need not write everything to the log first.
-                connection.execute("SET wal_autocheckpoint = '1KB'")
-                connection.execute(f"SET max_vacuum_tasks = 0; SET memory_limit = '{memory}B'")
-                if (os.cpu_count() or 1) > _WRITE_THREADS:
-                    connection.execute(f"SET threads = {_WRITE_THREADS}")
-                connection.execute("BEGIN")
+                connection.execute(
+                    f"SET memory_limit = '{memory}B'; SET auto_checkpoint_skip_wal_threshold = {log}; BEGIN"
+                )
                 if make_tables and not self._known_to_exist:
                     self._create(connection)
                 result = work(connection)
@@ -307,18 +283,24 @@ class DuckDBStore:
     def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
         for schema in (self.tables.dataset, f"{self.tables.dataset}__private"):
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-        for name in ("create_event_log", "create_raw_objects", "create_payload_hash"):
+        for name in ("create_event_log", "create_raw_objects", "create_payload_digest"):
             connection.execute(self._named(setup_statement(f"duckdb/{name}")))
+        seed = {"seed": secrets.randbits(64)}
+        connection.execute(self._named(setup_statement("duckdb/create_digest_seed")), seed)
         if not _has_view(connection, self.tables.dataset):
             select = translated("job_runs", self.tables)
             connection.execute(f'CREATE VIEW "{self.tables.dataset}".job_runs AS {select}')
+
+    def _statement(self, name: str) -> str:
+        return self._named(_sql(name))
 
     def _named(self, statement: str) -> str:
         dataset, raw_objects = self.tables.dataset, self.tables.raw_objects
         return statement.format(
             event_log=f'"{dataset}"."{self.tables.event_log}"',
             raw_objects=f'"{dataset}"."{raw_objects}"',
-            payload_hash=f'"{dataset}__private"."{raw_objects}_payload_hash"',
+            payload_digest=f'"{dataset}__private"."{raw_objects}_payload_digest"',
+            digest_seed=f'"{dataset}__private"."{raw_objects}_digest_seed"',
         )
 
 

@@ -4,7 +4,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,11 +18,22 @@ from lorchestra.errors import (
     StoreUnreachableError,
     StoreUnreadableError,
 )
+from lorchestra.stores.duckdb_held import HeldConnection
 from lorchestra.stores.duckdb_interrupt import interrupted_by_signals
+from lorchestra.stores.duckdb_rows import ROWS_PER_GROUP, WRITE_THREADS
 from lorchestra.stores.file_queue import FileQueue
 
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
 _BLOCK_SIZE = 16384
+_SETTINGS_OF_WRITERS = f"""
+-- A commit brings the file up to date at once.
+SET wal_autocheckpoint = '1KB';
+-- Compacting on its own, the engine would rewrite gigabytes at the end of a run of ten rows.
+SET max_vacuum_tasks = 0;
+-- Each thread fills row groups of its own.
+SET preserve_insertion_order = false; SET threads = {WRITE_THREADS};
+"""
+_ATTACHED = "lorchestra_file"
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _LOCKED = "Could not set lock on file"
 # A look at the queue costs nothing, a try to open the file 10 ms of work.
@@ -105,6 +116,28 @@ class DuckDBFile:
     @contextmanager
     def open_for_writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The file, made when it is not there. Closing brings the file up to date (a checkpoint)."""
+        held: HeldConnection | None = getattr(self._kept, "held", None)
+        with self._opened() if held is None else held.use() as connection:
+            yield connection
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Until it ends, writes of this thread share a connection as long as nobody waits for the file.
+
+        What it gives lets go of the file until the next write.
+        """
+        held = HeldConnection(
+            self._opened, identity=self._identity, is_wanted=lambda: not self._queue.is_empty()
+        )
+        self._kept.held = held
+        try:
+            yield held.close
+        finally:
+            self._kept.held = None
+            held.close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self.exists():
             self._make()
         with self._connection(read_only=False) as connection:
@@ -136,6 +169,8 @@ class DuckDBFile:
             with interrupted_by_signals(connection):
                 # In what it takes for a shell, as `python -c`, DuckDB draws a bar on standard output.
                 connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+                if not read_only:
+                    connection.execute(_SETTINGS_OF_WRITERS)
                 yield connection
         finally:
             connection.close()
@@ -184,20 +219,36 @@ class DuckDBFile:
         """A connection; or none while the file is busy, and who has it."""
         before = self._identity()
         try:
-            connection = duckdb.connect(self.path, read_only=read_only)
+            connection = duckdb.connect(self.path, read_only=True) if read_only else self._writer()
             if not read_only and self._identity() != before and not _has_tables(connection):
                 # It went at this very moment, and opening made a new one, empty.
                 self.path.unlink()
                 connection.close()
                 raise self._gone()
             return connection, None
-        except (duckdb.IOException, duckdb.ConnectionException) as error:
-            # This very process may have the file open in the other mode: a ConnectionException.
+        except (duckdb.IOException, duckdb.ConnectionException, duckdb.ResourceInUseException) as error:
+            # The last two: this very process has the file open in another way.
             if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
                 raise self.failure("cannot be opened", error) from None
             return None, _HOLDER.search(str(error))
         except (duckdb.Error, OSError) as error:
             raise self.failure("cannot be opened", error) from None
+
+    def _writer(self) -> duckdb.DuckDBPyConnection:
+        """Attached to an empty database: the size of row groups can be chosen in no other way."""
+        connection = duckdb.connect()
+        try:
+            path, spilled = _quoted(self.path), _quoted(self._beside(".tmp"))
+            connection.execute(f"ATTACH {path} AS {_ATTACHED} (ROW_GROUP_SIZE {ROWS_PER_GROUP})")
+            connection.execute(f"USE {_ATTACHED}; SET temp_directory = {spilled}")
+        except duckdb.ResourceInUseException:
+            connection.close()
+            # Who has it open in this very process, in a notebook, say, shares it.
+            return duckdb.connect(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _identity(self) -> tuple[int, int] | None:
         """Which file it is, while it may be moved and others put into its place."""
@@ -227,6 +278,10 @@ class DuckDBFile:
         """What the engine or the operating system refused, by its reason."""
         kind = _REASONS.get(_reason(error) or "", StoreUnreachableError)
         return kind(f"store: {what}: {type(error).__name__}{cause(error)}", place=str(self.path))
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:

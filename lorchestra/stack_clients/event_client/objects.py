@@ -1,12 +1,10 @@
 """Objects: merged into `raw_objects` in batches, each once by its idempotency key."""
 
 import json
-import time
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -14,16 +12,21 @@ import orjson
 from lorchestra.errors import ArgumentError, IdemKeyError, ObjectError
 from lorchestra.idem_keys import external_id
 from lorchestra.json_values import DEPTH_MAX, check_json
-from lorchestra.model import BatchBounds, IdemKeyFn, MergeCounts, StagedBatch, UpsertResult
+from lorchestra.model import IdemKeyFn, StagedBatch, UpsertResult
 from lorchestra.stack_clients.event_client.arguments import (
     as_store,
     check_optional_text,
     check_text,
 )
+from lorchestra.stack_clients.event_client.batches import Batch, batches, joined
+from lorchestra.stack_clients.event_client.merge_thread import MergeThread
 from lorchestra.stack_clients.event_client.refusals import AllButRefused, added_usage
 from lorchestra.stores.base import NarrowsIntegers, Store
 
 DEFAULT_BATCH_SIZE = 5000
+
+# Half as long as `b"null" in text`, and this looks at every byte there is.
+_has_null = re.compile(b"null").search
 
 
 def upsert_objects(
@@ -44,8 +47,8 @@ def upsert_objects(
     `seen_at`.
 
     `objects` is consumed lazily and once, in the caller's thread. A batch closes at `batch_size` objects, or
-    earlier at the store's `batch_bounds`, and is merged as a whole. Memory is bounded by two batches: one
-    that is merged, and one that is collected meanwhile.
+    earlier at the store's `batch_bounds`, and is merged as a whole. Memory is bounded by three batches: one
+    that is merged, one that waits, and one that is collected meanwhile.
 
     Raises:
         ArgumentError: an argument is bad; the message begins with its name. Nothing was written.
@@ -142,7 +145,7 @@ def serialised(obj: Any, *, store: Store) -> bytes:
     plain = obj if isinstance(obj, dict) else dict(obj)
     try:
         text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
-        if b"null" in text:
+        if _has_null(text):
             # orjson writes NaN and infinity as null, which would change the object.
             json.dumps(plain, allow_nan=False, default=str)
     except (TypeError, ValueError, RecursionError):
@@ -192,19 +195,16 @@ def merge_in_batches(
     if type(batch_size) is not int or batch_size < 1:
         raise ArgumentError("batch_size: must be a positive integer")
     merge = store.merge if refused is None else AllButRefused(store, refused).merge
-    records = size = batches = 0
-    merged: list[MergeCounts] = []
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="merge") as merger:
-        merging: Future[MergeCounts] | None = None
-        for batch in _batches(entries, batch_size, store.batch_bounds):
+    bounds = store.batch_bounds
+    records = size = number = 0
+    with MergeThread(store, merge) as merger:
+        found = batches(entries, batch_size, bounds, give_way=merger.go_first)
+        for batch in joined(found, bounds=bounds, must_wait=merger.is_busy) if bounds.join else found:
             records += batch.records
             size += batch.bytes
-            if merging is not None:
-                merged.append(merging.result())
-            merging = merger.submit(merge, _staged(batch, target, index=first_index + batches))
-            batches += 1
-        if merging is not None:
-            merged.append(merging.result())
+            merger.hand_over(_staged(batch, target, index=first_index + number))
+            number += batch.batches
+    merged = merger.counts
     inserted = sum(counts.inserted for counts in merged)
     updated = sum(counts.updated for counts in merged)
     unchanged = sum(counts.unchanged for counts in merged)
@@ -216,40 +216,14 @@ def merge_in_batches(
         unchanged=unchanged,
         duplicates=records - inserted - updated - unchanged - set_aside,
         refused=set_aside,
-        batches=batches,
+        batches=number,
         bytes=size,
         seen_at=target.seen_at,
         usage=added_usage(merged),
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Batch:
-    #: Payload and its hash by key; the last of equal keys is the one that is left.
-    payloads: dict[str, tuple[bytes, bytes]]
-    records: int
-    bytes: int
-
-
-def _batches(entries: Iterable[tuple[str, bytes]], batch_size: int, bounds: BatchBounds) -> Iterator[_Batch]:
-    payloads: dict[str, tuple[bytes, bytes]] = {}
-    records = size = 0
-    closes_at = time.monotonic() + bounds.seconds
-    for key, payload in entries:
-        # Hashed here and not in the store: hashing lets go of the interpreter for a moment, and so lets the
-        # merge of the batch before go on beside this loop.
-        payloads[key] = (payload, blake2b(payload, digest_size=16).digest())
-        records += 1
-        size += len(payload)
-        if records >= batch_size or size >= bounds.bytes or time.monotonic() >= closes_at:
-            yield _Batch(payloads=payloads, records=records, bytes=size)
-            payloads, records, size = {}, 0, 0
-            closes_at = time.monotonic() + bounds.seconds
-    if payloads:
-        yield _Batch(payloads=payloads, records=records, bytes=size)
-
-
-def _staged(batch: _Batch, target: Target, *, index: int) -> StagedBatch:
+def _staged(batch: Batch, target: Target, *, index: int) -> StagedBatch:
     keys = list(batch.payloads)
     return StagedBatch(
         source_system=target.source_system,
@@ -263,6 +237,5 @@ def _staged(batch: _Batch, target: Target, *, index: int) -> StagedBatch:
             external_id(key, source_system=target.source_system, object_type=target.object_type)
             for key in keys
         ],
-        payloads=[payload for payload, _ in batch.payloads.values()],
-        payload_hashes=[digest for _, digest in batch.payloads.values()],
+        payloads=list(batch.payloads.values()),
     )

@@ -1,0 +1,88 @@
+"""Objects on their way to the store, collected into batches: of equal keys in one batch the last is left."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from lorchestra.model import BatchBounds
+
+# About half a millisecond of work.
+_IN_A_ROW_BYTES = 64 * 1024
+
+
+class Batch:
+    """Keys and JSON texts; or several batches of different keys, joined, which come to the same."""
+
+    def __init__(self) -> None:
+        self.payloads: dict[str, bytes] = {}
+        #: Of all that were added, those that were replaced included.
+        self.records = self.bytes = 0
+        self.batches = 1
+
+    def join(self, later: "Batch") -> bool:
+        """Take in another batch; not where they have a key in common, which would be counted differently."""
+        if not self.payloads.keys().isdisjoint(later.payloads):
+            return False
+        self.payloads |= later.payloads
+        self.records += later.records
+        self.bytes += later.bytes
+        self.batches += later.batches
+        return True
+
+
+def batches(
+    entries: Iterable[tuple[str, bytes]],
+    batch_size: int,
+    bounds: BatchBounds,
+    *,
+    give_way: Callable[[], None],
+) -> Iterator[Batch]:
+    """Batches of `batch_size` objects, closed earlier at the bounds; a very large object stands alone.
+
+    `give_way` is called every now and then, while objects follow each other without a pause.
+    """
+    batch = Batch()
+    closes_at = time.monotonic() + bounds.seconds
+    in_a_row = 0
+    for key, text in entries:
+        size = len(text)
+        if batch.records and batch.bytes + size > 2 * bounds.bytes:
+            yield batch
+            batch = Batch()
+            closes_at = time.monotonic() + bounds.seconds
+        batch.payloads[key] = text
+        batch.records += 1
+        batch.bytes += size
+        in_a_row += size
+        if in_a_row >= _IN_A_ROW_BYTES:
+            in_a_row = 0
+            give_way()
+        if batch.records >= batch_size or batch.bytes >= bounds.bytes or time.monotonic() >= closes_at:
+            yield batch
+            batch = Batch()
+            closes_at = time.monotonic() + bounds.seconds
+    if batch.records:
+        yield batch
+
+
+def joined(found: Iterable[Batch], *, bounds: BatchBounds, must_wait: Callable[[], bool]) -> Iterator[Batch]:
+    """The same, where those that must wait are joined as far as the bounds allow.
+
+    Whatever ends `found`, what was waiting is given before.
+    """
+    waiting: Batch | None = None
+    try:
+        for batch in found:
+            if waiting is None:
+                waiting = batch
+            elif waiting.bytes + batch.bytes > bounds.bytes or not waiting.join(batch):
+                yield waiting
+                waiting = batch
+            if not must_wait():
+                yield waiting
+                waiting = None
+    except Exception:
+        if waiting is not None:
+            yield waiting
+        raise
+    if waiting is not None:
+        yield waiting

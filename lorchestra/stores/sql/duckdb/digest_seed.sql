@@ -1,0 +1,1 @@
+SELECT seed FROM {digest_seed}

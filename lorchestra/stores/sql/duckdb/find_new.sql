@@ -1,0 +1,1 @@
+SELECT list(number) FROM matched WHERE row_id IS NULL

@@ -1,0 +1,153 @@
+"""Objects on their way to a store: in which batches, and what of a failure becomes of them."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorchestra.errors import ObjectError, StoreUnreachableError
+from lorchestra.model import BatchBounds, MergeCounts, StagedBatch
+from lorchestra.stack_clients.event_client.batches import Batch, batches, joined
+from tests.test_event_client import Recorder, upsert
+
+BOUNDS = BatchBounds(bytes=100, seconds=20.0, join=True)
+entries = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.binary(min_size=1, max_size=120)), max_size=40)
+
+
+def closed(found: list[tuple[str, bytes]], batch_size: int) -> list[Batch]:
+    return list(batches(found, batch_size, BOUNDS, give_way=lambda: None))
+
+
+@given(found=entries, batch_size=st.integers(1, 9))
+def test_batches_hold_everything_in_order_and_keep_to_their_bounds(
+    found: list[tuple[str, bytes]], batch_size: int
+) -> None:
+    """The last of equal keys is left; only an object that is too large for a batch exceeds its bytes."""
+    rest = list(found)
+    for batch in closed(found, batch_size):
+        taken, rest = rest[: batch.records], rest[batch.records :]
+        assert batch.payloads == dict(taken)
+        assert batch.bytes == sum(len(text) for _, text in taken)
+        assert 1 <= batch.records <= batch_size
+        assert batch.records == 1 or batch.bytes <= 2 * BOUNDS.bytes
+    assert rest == []
+
+
+@given(found=entries, batch_size=st.integers(1, 9), waits=st.lists(st.booleans(), min_size=80, max_size=80))
+def test_joining_changes_no_count(found: list[tuple[str, bytes]], batch_size: int, waits: list[bool]) -> None:
+    """However batches are joined while they wait, they come to what they would have come to one by one."""
+
+    def merged(some: Iterator[Batch] | list[Batch]) -> tuple[dict[str, bytes], dict[str, int]]:
+        there: dict[str, bytes] = {}
+        counted = dict.fromkeys(("inserted", "updated", "unchanged", "records", "bytes", "batches"), 0)
+        for batch in some:
+            for key, text in batch.payloads.items():
+                what = "unchanged" if there.get(key) == text else "updated" if key in there else "inserted"
+                counted[what] += 1
+            there |= batch.payloads
+            for name in ("records", "bytes", "batches"):
+                counted[name] += getattr(batch, name)
+        return there, counted
+
+    must_wait = iter(waits)
+    together = joined(closed(found, batch_size), bounds=BOUNDS, must_wait=lambda: next(must_wait))
+    assert merged(together) == merged(closed(found, batch_size))
+
+
+def test_small_batches_that_wait_are_merged_as_one() -> None:
+    """A store that is slow to begin is begun with once for all that came meanwhile."""
+    began, go_on = threading.Event(), threading.Event()
+    merged: list[StagedBatch] = []
+
+    class Slow(Recorder):
+        batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
+
+        def merge(self, batch: StagedBatch) -> MergeCounts:
+            merged.append(batch)
+            began.set()
+            assert go_on.wait(10)
+            return super().merge(batch)
+
+    def objects() -> Iterator[dict[str, Any]]:
+        for number in range(40):
+            if number == 11:
+                assert began.wait(10)
+            yield {"id": f"{number:08x}"}
+        go_on.set()
+
+    result = upsert(Slow(), objects(), batch_size=10)
+
+    assert [len(batch.idem_keys) for batch in merged] == [10, 30]
+    assert [batch.index for batch in merged] == [0, 1]
+    assert (result.batches, result.records, result.inserted) == (4, 40, 40)
+
+
+def test_what_waits_is_merged_before_an_error_is_raised() -> None:
+    """Batches before a bad object are merged, those that had to wait too."""
+    began, go_on = threading.Event(), threading.Event()
+    merged: list[str] = []
+
+    class Slow(Recorder):
+        batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
+
+        def merge(self, batch: StagedBatch) -> MergeCounts:
+            began.set()
+            assert go_on.wait(10)
+            merged.extend(batch.idem_keys)
+            return super().merge(batch)
+
+    def objects() -> Iterator[Any]:
+        for number in range(9):
+            if number == 4:
+                assert began.wait(10)
+            yield {"id": f"{number:08x}"}
+        go_on.set()
+        yield "no object"
+
+    with pytest.raises(ObjectError, match="number 10"):
+        upsert(Slow(), objects(), batch_size=2)
+    assert len(merged) == 8
+
+
+def test_after_a_failed_merge_nothing_more_is_handed_over() -> None:
+    """Its error is raised, also where it was the last one."""
+    merged: list[int] = []
+
+    class Failing(Recorder):
+        def merge(self, batch: StagedBatch) -> MergeCounts:
+            merged.append(batch.index)
+            if batch.index == 1:
+                raise StoreUnreachableError("store: gone")
+            return super().merge(batch)
+
+    for number in (4, 9):
+        merged.clear()
+        with pytest.raises(StoreUnreachableError):
+            upsert(Failing(), ({"id": f"{one:08x}"} for one in range(number)), batch_size=2)
+        assert merged == [0, 1]
+
+
+def test_an_interrupt_while_waiting_waits_for_the_merge() -> None:
+    """Leaving by whatever error never leaves a merge running behind."""
+    merging, merged = threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def merge(self, batch: StagedBatch) -> MergeCounts:
+            merging.set()
+            threading.Event().wait(0.2)
+            merged.set()
+            return super().merge(batch)
+
+    def objects() -> Iterator[Any]:
+        for number in range(3):
+            yield {"id": f"{number:08x}"}
+        assert merging.wait(10)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upsert(Slow(), objects(), batch_size=2)
+    assert merged.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "merge"]
