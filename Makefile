@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit benchmark clean
+.PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit bench clean
 .DEFAULT_GOAL := help
 
 # Tests start many processes; each would compile the package anew.
@@ -54,8 +54,9 @@ lock: $(TOOLS)/.ready ## the newest versions of all dependencies, with their has
 audit: $(TOOLS)/.ready ## known vulnerabilities of what requirements.txt installs; asks pypi.org
 	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 
-benchmark: $(STAMP) ## speed against the raw engine
-	$(BIN)/python benchmarks/upsert.py
+bench: $(STAMP) ## speed beside the raw engine and others, and docs/performance.md from it: SIZE=quick, or full
+	$(BIN)/python -m benchmarks.upsert $(if $(filter full,$(SIZE)),,--quick) > .venv/bench.json
+	$(BIN)/python -m benchmarks.page .venv/bench.json
 
 clean: ## remove the virtual environment and what the demo left
 	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal lorchestra.duckdb.tmp

@@ -1,224 +1,166 @@
-"""How much `upsert_objects` costs over the raw engine: see README.md.
+"""What `upsert_objects()` costs over the raw engine and beside others that do the same job.
 
-    python benchmarks/upsert.py [--objects N] [--rounds N] [--json]
+    python -m benchmarks.upsert [--quick] [--rounds N] [--no-peers] > results.json
 
-Every measurement is a process of its own, and the contenders take turns.
+Every measurement is a process of its own, from start to end, and the contenders take turns.
 """
 
 import argparse
-import base64
-import importlib.util
 import json
 import os
-import random
-import resource
+import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import orjson
+from benchmarks.environments import OURS, PEERS, RAW, ROOT, Contender
+from benchmarks.measuring import FailedError, Measured, measure
+from benchmarks.messages import LARGE, SMALL, Work, write
 
-from lorchestra.idem_keys import gmail_idem_key
-from lorchestra.setup import setup_statement
-from lorchestra.stack_clients.event_client import upsert_objects
-from lorchestra.stores import open_store
-
-SOURCE = "tap-gmail--bench"
-ROUNDS = 3
-
-RAW_INSERT = f"""
-INSERT INTO raw_objects
-SELECT '{SOURCE}:email:' || (json ->> '$.id'), '{SOURCE}', 'email', json ->> '$.id', json, now(), now()
-FROM read_ndjson_objects($path)
-"""
+FIRST, AGAIN, CHANGED = "first load", "identical re-run", "1 % changed"
 
 
-# Objects
+class Measurements:
+    """One work, by all contenders, as often as there are rounds."""
 
-
-def messages(number: int) -> Iterator[dict[str, Any]]:
-    """The same messages each time: Gmail's shape, about 5.3 KB, bodies of words, headers of signatures."""
-    rng = random.Random(20251124)
-    words = ["".join(rng.choices("bcdfglmnprstvaeiou", k=rng.randrange(2, 9))) for _ in range(6000)]
-    for index in range(number):
-        body = " ".join(rng.choices(words, k=max(20, int(rng.lognormvariate(5.78, 0.5)))))
-        headers = {
-            "From": f"{rng.choice(words)}@{rng.choice(words)}.example",
-            "To": "someone@example.com",
-            "Subject": " ".join(rng.choices(words, k=7)),
-            "Message-ID": f"<{rng.getrandbits(96):024x}@example.com>",
-            "DKIM-Signature": f"v=1; a=rsa-sha256; b={_token(rng, 256)}",
-            "ARC-Seal": f"i=1; a=rsa-sha256; cv=none; b={_token(rng, 256)}",
-            "ARC-Message-Signature": f"i=1; a=rsa-sha256; c=relaxed/relaxed; b={_token(rng, 256)}",
-            "X-Google-Smtp-Source": _token(rng, 60),
-            "List-Unsubscribe": f"<https://example.com/u/{_token(rng, 90)}>",
+    def __init__(self, work: Work, contenders: list[Contender], folder: Path) -> None:
+        self._work = work
+        self._contenders = contenders
+        self._folder = folder
+        self._objects = {
+            FIRST: folder / "objects.jsonl",
+            AGAIN: folder / "objects.jsonl",
+            CHANGED: folder / "changed.jsonl",
         }
-        yield {
-            "id": f"{rng.getrandbits(64):016x}",
-            "threadId": f"{rng.getrandbits(64):016x}",
-            "labelIds": ["INBOX", rng.choice(["CATEGORY_UPDATES", "CATEGORY_PERSONAL", "UNREAD"])],
-            "snippet": body[:180],
-            "historyId": str(10_000_000 + index),
-            "internalDate": str(1_600_000_000_000 + index * 61_000),
-            "sizeEstimate": len(body) + 3000,
-            "payload": {
-                "mimeType": "text/plain",
-                "headers": [{"name": name, "value": value} for name, value in headers.items()],
-                "body": {"size": len(body), "data": base64.urlsafe_b64encode(body.encode()).decode()},
-            },
-        }
+        write(self._objects[FIRST], work)
+        write(self._objects[CHANGED], work, changed=0.01)
+        self.found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+        self.failed: dict[str, str] = {}
 
+    def round(self) -> None:
+        """Each contender once: a first load and, of those that compare keys, what comes after it."""
+        base = self._step(RAW, FIRST, self._folder / "raw.db", None)
+        for contender in self._contenders:
+            file = self._folder / f"{Path(contender.script).stem}.db"
+            steps = (FIRST, AGAIN, CHANGED) if contender is OURS else (FIRST, AGAIN)
+            try:
+                for step in steps:
+                    self._step(contender, step, file, base)
+            except FailedError as error:
+                self.failed[contender.name] = str(error)
+            _remove(file)
+        _remove(self._folder / "raw.db")
 
-def _token(rng: random.Random, size: int) -> str:
-    return base64.b64encode(rng.randbytes(size)).decode()
-
-
-# Contenders: each one is called in its own process with the objects and the file to write
-
-
-def raw(objects: Path, file: Path) -> None:
-    with duckdb.connect(file) as connection:
-        connection.execute(setup_statement("duckdb/create_raw_objects").format(raw_objects="raw_objects"))
-        connection.execute(RAW_INSERT, {"path": str(objects)})
-
-
-def lorchestra(objects: Path, file: Path) -> None:
-    with objects.open("rb") as lines, open_store(f"duckdb:///{file}") as store:
-        upsert_objects(
-            objects=map(orjson.loads, lines),
-            source_system=SOURCE,
-            object_type="email",
-            correlation_id="bench",
-            idem_key_fn=gmail_idem_key(SOURCE),
-            bq_client=store,
-        )
-
-
-def sqlite_utils(objects: Path, file: Path) -> None:
-    from sqlite_utils import Database
-
-    now = time.time()
-    with objects.open("rb") as lines:
-        table = Database(file)["raw_objects"]
-        table.upsert_all(
-            (
-                {
-                    "idem_key": f"{SOURCE}:email:{obj['id']}",
-                    "source_system": SOURCE,
-                    "object_type": "email",
-                    "external_id": obj["id"],
-                    "payload": orjson.dumps(obj).decode(),
-                    "last_seen": now,
-                }
-                for obj in map(orjson.loads, lines)
-            ),
-            pk="idem_key",
-            batch_size=5000,
-        )
-
-
-CONTENDERS = {"raw": raw, "lorchestra": lorchestra, "sqlite-utils": sqlite_utils}
-#: What is measured: contender, whether the file is already loaded.
-MEASURED = [("raw", False), ("lorchestra", False), ("lorchestra", True)]
-PEER = [("sqlite-utils", False), ("sqlite-utils", True)]
-
-
-# Measuring
-
-
-def measure_here(contender: str, objects: Path, file: Path) -> dict[str, Any]:
-    started = time.perf_counter()
-    CONTENDERS[contender](objects, file)
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"seconds": seconds, "peak_bytes": peak, "file_bytes": file.stat().st_size}
-
-
-def measure(contender: str, objects: Path, file: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--contender", contender, str(objects), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{contender} failed:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def run(number: int, rounds: int) -> dict[str, Any]:
-    steps = MEASURED + (PEER if importlib.util.find_spec("sqlite_utils") else [])
-    found: dict[tuple[str, bool], list[dict[str, Any]]] = {step: [] for step in steps}
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        objects = Path(folder) / "objects.jsonl"
-        with objects.open("wb") as out:
-            out.writelines(orjson.dumps(message) + b"\n" for message in messages(number))
-        for round_ in range(rounds):
-            for contender, again in steps:
-                file = Path(folder) / f"{round_}.{contender}"
-                found[contender, again].append(measure(contender, objects, file))
-                print(".", end="", file=sys.stderr, flush=True)
-            for contender, _ in steps:
-                (Path(folder) / f"{round_}.{contender}").unlink(missing_ok=True)
-        print(file=sys.stderr)
-        size = objects.stat().st_size
-    raw_seconds = [one["seconds"] for one in found["raw", False]]
-    return {
-        "objects": number,
-        "bytes": size,
-        "rounds": rounds,
-        "cpus": os.cpu_count(),
-        "duckdb": duckdb.__version__,
-        "results": [
+    def _step(self, contender: Contender, step: str, file: Path, base: Measured | None) -> Measured:
+        before = _size(file)
+        command = [contender.python(), ROOT / "contenders" / contender.script, self._objects[step], file]
+        took = measure(command)
+        self.found[contender.name, step].append(
             {
-                "contender": contender,
-                "step": "identical re-run" if again else "first load",
-                "seconds": statistics.median(one["seconds"] for one in each),
-                "ratio": statistics.median(
-                    one["seconds"] / base for one, base in zip(each, raw_seconds, strict=True)
-                ),
-                "peak_bytes": max(one["peak_bytes"] for one in each),
-                "file_bytes": max(one["file_bytes"] for one in each),
+                "seconds": took.seconds,
+                "cpu_seconds": took.cpu_seconds,
+                "ratio": took.seconds / (base or took).seconds,
+                "cpu_ratio": took.cpu_seconds / (base or took).cpu_seconds,
+                "peak_bytes": took.peak_bytes,
+                "file_bytes": _size(file),
+                "grown_bytes": _size(file) - before,
             }
-            for (contender, again), each in found.items()
-        ],
+        )
+        print(
+            f"{self._work.name} {contender.name}, {step}: {took.seconds:.2f} s", file=sys.stderr, flush=True
+        )
+        return took
+
+    def report(self) -> dict[str, Any]:
+        """Medians of times and ratios; the largest of sizes."""
+        return {
+            "work": self._work.name,
+            "messages": self._work.messages,
+            "bytes": self._objects[FIRST].stat().st_size,
+            "results": [
+                {
+                    "contender": contender,
+                    "step": step,
+                    **{
+                        name: (max if name.endswith("bytes") else statistics.median)(
+                            one[name] for one in rounds
+                        )
+                        for name in rounds[0]
+                    },
+                }
+                for (contender, step), rounds in self.found.items()
+            ],
+            "failed": self.failed,
+        }
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _remove(file: Path) -> None:
+    for left in file.parent.glob(f"{file.name}*"):
+        left.unlink()
+
+
+def installed(contenders: tuple[Contender, ...]) -> tuple[list[Contender], dict[str, str]]:
+    """Those that can run here, and why the others cannot."""
+    able, unable = [], {}
+    for contender in contenders:
+        try:
+            contender.python()
+            able.append(contender)
+        except FailedError as error:
+            unable[contender.name] = str(error)
+    return able, unable
+
+
+def run(*, quick: bool, rounds: int, peers: bool) -> dict[str, Any]:
+    """All works, as one report."""
+    contenders, unable = installed((OURS, *(PEERS if peers else ())))
+    works = []
+    for work in (LARGE, SMALL):
+        size = replace(work, messages=work.messages // 10) if quick else work
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            measurements = Measurements(size, contenders, Path(folder))
+            for _ in range(rounds):
+                measurements.round()
+            works.append(measurements.report())
+    return {
+        "size": "quick" if quick else "full",
+        "rounds": rounds,
+        "machine": machine(),
+        "versions": {contender.name: contender.version() for contender in (RAW, *contenders)},
+        "unable": unable,
+        "works": works,
     }
 
 
-def as_table(report: dict[str, Any]) -> str:
-    size = f"{report['objects']:,} objects, {report['bytes'] / 1e6:,.0f} MB of JSON"
-    lines = [
-        f"{size}, {report['cpus']} cores, DuckDB {report['duckdb']}, median of {report['rounds']} rounds",
-        "",
-        "| | | seconds | ratio to raw | peak memory, MB | file, MB |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {one['contender']} | {one['step']} | {one['seconds']:.2f} | {one['ratio']:.2f} |"
-        f" {one['peak_bytes'] / 1e6:,.0f} | {one['file_bytes'] / 1e6:,.0f} |"
-        for one in report["results"]
-    ]
-    if not any(one["contender"] == "sqlite-utils" for one in report["results"]):
-        lines += ["", "sqlite-utils is not installed: `pip install sqlite-utils` to compare with it."]
-    return "\n".join(lines)
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processors": os.cpu_count(),
+        "memory_bytes": memory,
+        "system": f"{platform.system()} on {platform.machine()}",
+        "python": platform.python_version(),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--objects", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--contender", nargs=3, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.contender:
-        contender, objects, file = arguments.contender
-        print(json.dumps(measure_here(contender, Path(objects), Path(file))))
-        return
-    report = run(arguments.objects, arguments.rounds)
-    print(json.dumps(report, indent=2) if arguments.json else as_table(report))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the messages")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-peers", action="store_true")
+    given = parser.parse_args()
+    report = run(quick=given.quick, rounds=given.rounds, peers=not given.no_peers)
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

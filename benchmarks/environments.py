@@ -1,0 +1,92 @@
+"""Contenders in environments of their own, so that none of them has to get along with the others."""
+
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measuring import FailedError
+
+ROOT = Path(__file__).parent
+_ENVIRONMENTS = ROOT.parent / ".venv" / "bench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A program in `contenders/`, and what must be installed for it."""
+
+    name: str
+    script: str
+    #: Nothing: it runs where lorchestra is installed.
+    requirements: tuple[str, ...] = ()
+    #: Whose version is told.
+    package: str
+
+    def python(self) -> Path:
+        """The interpreter that has what it needs; installed when it is not there yet.
+
+        Raises:
+            FailedError: it cannot be installed here.
+        """
+        if not self.requirements:
+            return Path(sys.executable)
+        folder = _ENVIRONMENTS / self.name
+        ready = folder / "ready"
+        if not ready.exists():
+            venv.create(folder, with_pip=True, clear=True)
+            done = subprocess.run(
+                [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *self.requirements],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                lines = done.stderr.strip().splitlines()
+                raise FailedError(f"cannot be installed: {lines[-1] if lines else done.returncode}")
+            ready.touch()
+        return folder / "bin" / "python"
+
+    def version(self) -> str:
+        """The version that runs."""
+        told = subprocess.run(
+            [
+                self.python(),
+                "-c",
+                f"from importlib.metadata import version; print(version('{self.package}'))",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return told.stdout.strip()
+
+
+RAW = Contender(name="raw DuckDB", script="raw.py", package="duckdb")
+OURS = Contender(name="lorchestra", script="with_lorchestra.py", package="lorchestra")
+PEERS = (
+    Contender(
+        name="sqlite-utils",
+        script="with_sqlite_utils.py",
+        package="sqlite-utils",
+        requirements=("sqlite-utils==4.2.1", "orjson"),
+    ),
+    Contender(
+        name="dlt",
+        script="with_dlt.py",
+        package="dlt",
+        requirements=("dlt[duckdb,parquet]==1.31.0", "orjson"),
+    ),
+    Contender(
+        name="PyAirbyte",
+        script="with_pyairbyte.py",
+        package="airbyte",
+        requirements=("airbyte==0.71.3", "orjson"),
+    ),
+    Contender(
+        name="target-duckdb",
+        script="with_target_duckdb.py",
+        package="target-duckdb",
+        requirements=("target-duckdb==0.8.0", "orjson"),
+    ),
+)
