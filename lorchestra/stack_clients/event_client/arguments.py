@@ -3,7 +3,6 @@
 import sys
 from typing import Any
 
-from lorchestra.config import tables_from_environment
 from lorchestra.errors import ArgumentError
 from lorchestra.stores.base import Store
 
@@ -50,6 +49,7 @@ def as_store(bq_client: Any) -> Store:
 
 
 def _store_of_client(client: Any) -> Store:
+    from lorchestra.config import tables_from_environment  # noqa: PLC0415 - takes long to load
     from lorchestra.stores.bigquery import store_of_client  # noqa: PLC0415 - only with the package
 
     return store_of_client(client, tables=tables_from_environment())

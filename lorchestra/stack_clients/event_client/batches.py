@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lorchestra.model import BatchBounds
 
-# About half a millisecond of work.
-_IN_A_ROW_BYTES = 64 * 1024
+# A millisecond or two of work.
+_IN_A_ROW_BYTES = 256 * 1024
 
 
 class Batch:
