@@ -14,16 +14,18 @@ _HEAD = """\
 
 <!-- Written by `make bench`. -->
 
-What it costs to load objects through `upsert_objects()`, beside the engine's own `INSERT … SELECT` of the same
-file and beside others that do the same job: every line of a file is parsed, and stored once under its key, its
-JSON whole in one column. All are whole processes, from start to end, that took turns. Seconds differ from machine
-to machine, and on a shared one from hour to hour: compare the ratios, and only within one table.
+What it costs to load objects through `upsert_objects()`, beside the engine's own `INSERT … SELECT` of
+the same file and beside others that do the same job: every line of a file is parsed, and stored once
+under its key, its JSON whole in one column. All are whole processes, from start to end, that took turns.
+Seconds differ from machine to machine, and on a shared one from hour to hour: compare the ratios, and
+only within one table.
 
-- **raw DuckDB** compares no keys and does without an account of what was new: it is the yardstick, not a way to
-  load twice.
-- **sqlite-utils** writes into SQLite, which does not compress; it keeps no `first_seen` and counts nothing.
-- **dlt**, **PyAirbyte** and **target-duckdb** get a primary key and one text column for the payload; dlt writes
-  Parquet files. `benchmarks/contenders/` has the programs.
+- **raw DuckDB** compares no keys and does without an account of what was new: it is the yardstick, not a
+  way to load twice.
+- **sqlite-utils** writes into SQLite, which does not compress; it keeps no `first_seen` and counts
+  nothing.
+- **dlt**, **PyAirbyte** and **target-duckdb** get a primary key and one text column for the payload; dlt
+  writes Parquet files. `benchmarks/contenders/` has the programs.
 
 {machine}
 """
