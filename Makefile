@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
-.PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit bench clean
+.PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit bench bench-check clean
 .DEFAULT_GOAL := help
 
 # Tests start many processes; each would compile the package anew.
@@ -57,6 +57,9 @@ audit: $(TOOLS)/.ready ## known vulnerabilities of what requirements.txt install
 bench: $(STAMP) ## speed beside the raw engine and others, and docs/performance.md from it: SIZE=quick, or full
 	$(BIN)/python -m benchmarks.upsert $(if $(filter full,$(SIZE)),,--quick) > .venv/bench.json
 	$(BIN)/python -m benchmarks.page .venv/bench.json
+
+bench-check: $(STAMP) ## fails when loading became dearer by a quarter: for a nightly run, four minutes
+	$(BIN)/python -m benchmarks.check
 
 clean: ## remove the virtual environment and what the demo left
 	rm -rf .venv .lorchestra lorchestra.duckdb lorchestra.duckdb.wal lorchestra.duckdb.tmp

@@ -100,7 +100,7 @@ def test_a_key_that_was_doubled_by_hand_is_one_row_again_when_it_changes(
     assert rows == [(int(first.seen_at.timestamp() * 1_000_000 + 0.5),)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     runs=st.lists(
         st.tuples(

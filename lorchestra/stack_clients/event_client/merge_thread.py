@@ -63,7 +63,12 @@ class MergeThread:
     ) -> None:
         """Wait until all is merged; raise the error of a batch unless another one is on its way."""
         self._handed.put(None)
-        self._thread.join()
+        try:
+            self._thread.join()
+        except BaseException:
+            # A signal ends the run, but not in the middle of a merge.
+            self._thread.join()
+            raise
         if error is None and self._failed is not None:
             raise self._failed
 
