@@ -23,6 +23,7 @@ class MergeThread:
         self._handed: queue.SimpleQueue[StagedBatch | None] = queue.SimpleQueue()
         self._free = threading.Semaphore()
         self._failed: BaseException | None = None
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="merge")
         self.counts: list[MergeCounts] = []
 
@@ -63,25 +64,29 @@ class MergeThread:
     ) -> None:
         """Wait until all is merged; raise the error of a batch unless another one is on its way."""
         self._handed.put(None)
+        # Not by join(): when a signal ends it, the thread is taken for stopped (bpo-45274).
         try:
-            self._thread.join()
+            self._ended.wait()
         except BaseException:
             # A signal ends the run, but not in the middle of a merge.
-            self._thread.join()
+            self._ended.wait()
             raise
         if error is None and self._failed is not None:
             raise self._failed
 
     def _run(self) -> None:
-        with held(self._store) as let_go:
-            while (batch := self._next(let_go)) is not None:
-                try:
-                    self.counts.append(self._merge(batch))
-                except BaseException as error:  # noqa: BLE001 - it is raised where the batch came from
-                    self._failed = error
-                finally:
-                    del batch
-                    self._free.release()
+        try:
+            with held(self._store) as let_go:
+                while (batch := self._next(let_go)) is not None:
+                    try:
+                        self.counts.append(self._merge(batch))
+                    except BaseException as error:  # noqa: BLE001 - it is raised where the batch came from
+                        self._failed = error
+                    finally:
+                        del batch
+                        self._free.release()
+        finally:
+            self._ended.set()
 
     def _next(self, let_go: Callable[[], None]) -> StagedBatch | None:
         try:
