@@ -58,7 +58,7 @@ bench: $(STAMP) ## speed beside the raw engine and others, and docs/performance.
 	$(BIN)/python -m benchmarks.upsert $(if $(filter full,$(SIZE)),,--quick) > .venv/bench.json
 	$(BIN)/python -m benchmarks.page .venv/bench.json
 
-bench-check: $(STAMP) ## fails when loading became dearer by a quarter: for a nightly run, four minutes
+bench-check: $(STAMP) ## fails when loading became dearer by a quarter: for a nightly run, two minutes
 	$(BIN)/python -m benchmarks.check
 
 clean: ## remove the virtual environment and what the demo left
