@@ -30,10 +30,10 @@ _SETTINGS_OF_WRITERS = f"""
 SET wal_autocheckpoint = '1KB';
 -- Compacting on its own, the engine would rewrite gigabytes at the end of a run of ten rows.
 SET max_vacuum_tasks = 0;
--- Each thread fills row groups of its own.
-SET preserve_insertion_order = false; SET threads = {WRITE_THREADS};
+SET threads = {WRITE_THREADS};
 """
-_ATTACHED = "lorchestra_file"
+# No identifier, so that no dataset can have this name.
+_ATTACHED = '"the file"'
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _LOCKED = "Could not set lock on file"
 # A look at the queue costs nothing, a try to open the file 10 ms of work.
@@ -240,7 +240,11 @@ class DuckDBFile:
         try:
             path, spilled = _quoted(self.path), _quoted(self._beside(".tmp"))
             connection.execute(f"ATTACH {path} AS {_ATTACHED} (ROW_GROUP_SIZE {ROWS_PER_GROUP})")
-            connection.execute(f"USE {_ATTACHED}; SET temp_directory = {spilled}")
+            # Each thread fills row groups of its own. No dataset may be taken for the empty database.
+            connection.execute(
+                f"USE {_ATTACHED}; DETACH memory; SET temp_directory = {spilled};"
+                " SET preserve_insertion_order = false"
+            )
         except duckdb.ResourceInUseException:
             connection.close()
             # Who has it open in this very process, in a notebook, say, shares it.

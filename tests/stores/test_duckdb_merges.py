@@ -134,6 +134,26 @@ def test_whatever_is_deleted_by_hand_between_runs(
             assert len(stored) == len(there)
 
 
+@pytest.mark.parametrize("dataset", ["memory", "the_file", "lorchestra_file"])
+def test_a_dataset_may_be_named_like_a_database_of_the_engine(open_file: OpenFile, dataset: str) -> None:
+    """Its tables are found where they were made."""
+    store = open_file(dataset=dataset)
+    assert counts(upsert(store, {"1": "a"})) == (1, 0, 0)
+    assert counts(upsert(store, {"1": "a"})) == (0, 0, 1)
+
+
+def test_who_shares_the_file_in_this_process_keeps_the_order_of_rows(
+    open_file: OpenFile, tmp_path: Path
+) -> None:
+    """A merge into a file that a notebook has open does not change how its queries answer."""
+    store = open_file()
+    store.create_tables()
+    with duckdb.connect(tmp_path / FILE) as connection:
+        upsert(store, {"1": "a"})
+        setting = "SELECT current_setting('preserve_insertion_order')"
+        assert connection.execute(setting).fetchall() == [(True,)]
+
+
 # Held from one merge to the next
 
 

@@ -67,7 +67,7 @@ def batches(
 def joined(found: Iterable[Batch], *, bounds: BatchBounds, must_wait: Callable[[], bool]) -> Iterator[Batch]:
     """The same, where those that must wait are joined as far as the bounds allow.
 
-    Whatever ends `found`, what was waiting is given before.
+    Where `found` ends with an error, what was waiting is given before; not where a signal ends it.
     """
     waiting: Batch | None = None
     try:
