@@ -11,7 +11,7 @@ from lorchestra.model import MergeCounts, StagedBatch
 from lorchestra.stores.base import Store, held
 
 # Where the next batch comes sooner, the store is not let go of in between.
-_LINGER_SECONDS = 0.1
+_LINGER_SECONDS = 0.02
 
 
 class MergeThread:
