@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lorchestra.errors import ObjectError, StoreUnreachableError
 from lorchestra.model import BatchBounds, MergeCounts, StagedBatch
-from lorchestra.stack_clients.event_client.batches import Batch, batches, joined
+from lorchestra.stack_clients.event_client.batches import Batch, batches
 from tests.test_event_client import Recorder, upsert
 
 BOUNDS = BatchBounds(bytes=100, seconds=20.0, join=True)
@@ -37,24 +37,27 @@ def test_batches_hold_everything_in_order_and_keep_to_their_bounds(
     assert rest == []
 
 
-@given(found=entries, batch_size=st.integers(1, 9), waits=st.lists(st.booleans(), min_size=80, max_size=80))
-def test_joining_changes_no_count(found: list[tuple[str, bytes]], batch_size: int, waits: list[bool]) -> None:
-    """However batches are joined while they wait, they come to what they would have come to one by one."""
+@given(found=entries, batch_size=st.integers(1, 9))
+def test_joining_changes_no_count(found: list[tuple[str, bytes]], batch_size: int) -> None:
+    """However many batches are joined, they come to what they would have come to one by one."""
 
-    def merged(some: Iterator[Batch] | list[Batch]) -> tuple[dict[str, bytes], dict[str, int]]:
+    def merged(some: list[Batch]) -> tuple[dict[str, bytes], dict[str, int]]:
         there: dict[str, bytes] = {}
-        counted = dict.fromkeys(("inserted", "updated", "unchanged", "records", "bytes", "batches"), 0)
+        counted = dict.fromkeys(("inserted", "updated", "unchanged", "records", "bytes"), 0)
         for batch in some:
             for key, text in batch.payloads.items():
                 what = "unchanged" if there.get(key) == text else "updated" if key in there else "inserted"
                 counted[what] += 1
             there |= batch.payloads
-            for name in ("records", "bytes", "batches"):
+            for name in ("records", "bytes"):
                 counted[name] += getattr(batch, name)
         return there, counted
 
-    must_wait = iter(waits)
-    together = joined(closed(found, batch_size), bounds=BOUNDS, must_wait=lambda: next(must_wait))
+    together: list[Batch] = []
+    for batch in closed(found, batch_size):
+        if not together or not together[-1].join(batch, most_bytes=BOUNDS.bytes):
+            together.append(batch)
+    assert all(batch.records <= batch_size or batch.bytes <= BOUNDS.bytes for batch in together)
     assert merged(together) == merged(closed(found, batch_size))
 
 
@@ -84,6 +87,34 @@ def test_small_batches_that_wait_are_merged_as_one() -> None:
     assert [len(batch.idem_keys) for batch in merged] == [10, 30]
     assert [batch.index for batch in merged] == [0, 1]
     assert (result.batches, result.records, result.inserted) == (4, 40, 40)
+
+
+def test_what_waits_is_merged_as_soon_as_the_store_is_free() -> None:
+    """A source that pauses keeps nothing from the store that was handed over before."""
+    began, go_on, all_merged = threading.Event(), threading.Event(), threading.Event()
+    merged: list[str] = []
+
+    class Slow(Recorder):
+        batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
+
+        def merge(self, batch: StagedBatch) -> MergeCounts:
+            began.set()
+            assert go_on.wait(10)
+            merged.extend(batch.idem_keys)
+            if len(merged) == 6:
+                all_merged.set()
+            return super().merge(batch)
+
+    def objects() -> Iterator[Any]:
+        for number in range(7):
+            if number == 3:
+                assert began.wait(10)
+            if number == 6:
+                go_on.set()
+                assert all_merged.wait(10)
+            yield {"id": f"{number:08x}"}
+
+    assert upsert(Slow(), objects(), batch_size=2).inserted == 7
 
 
 def test_what_waits_is_merged_before_an_error_is_raised() -> None:

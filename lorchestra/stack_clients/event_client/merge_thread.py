@@ -7,7 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from lorchestra.model import MergeCounts, StagedBatch
+from lorchestra.model import MergeCounts
+from lorchestra.stack_clients.event_client.batches import Batch
 from lorchestra.stores.base import Store, held
 
 # Where the next batch comes sooner, the store is not let go of in between.
@@ -15,24 +16,27 @@ _LINGER_SECONDS = 0.02
 
 
 class MergeThread:
-    """One thread, one batch at a time. `counts` are those of all batches that were merged."""
+    """One thread, one batch at a time. `counts` are those of all batches that were merged.
 
-    def __init__(self, store: Store, merge: Callable[[StagedBatch], MergeCounts]) -> None:
+    Where the store wants small batches joined, one batch waits, and those after it join it.
+    """
+
+    # A signal may end the collecting thread between any two instructions. So it uses what is locked and
+    # unlocked in C, and nothing of which the other thread could find half: no Condition, Event or Semaphore.
+    # Each queue only says that something changed; what, is read under the lock or is a flag set before.
+
+    def __init__(self, store: Store, merge: Callable[[Batch], MergeCounts]) -> None:
         self._store = store
         self._merge = merge
-        self._handed: queue.SimpleQueue[StagedBatch | None] = queue.SimpleQueue()
-        self._free = threading.Semaphore()
+        self._lock = threading.Lock()
+        self._waiting: Batch | None = None
+        self._is_merging = self._no_more = self._has_ended = self._is_awaited = False
         self._failed: BaseException | None = None
-        self._ended = threading.Event()
+        self._handed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._freed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="merge")
         self.counts: list[MergeCounts] = []
-
-    def is_busy(self) -> bool:
-        """Whether a batch that is handed over now would have to wait."""
-        if self._free.acquire(blocking=False):
-            self._free.release()
-            return False
-        return True
 
     def go_first(self) -> None:
         """Let a merge that is on go on.
@@ -40,20 +44,35 @@ class MergeThread:
         The interpreter is handed over every 5 ms at most, and a merge needs it a dozen times for a moment. It
         took half as long again while another thread computed without a pause.
         """
-        if self.is_busy():
+        if self._is_merging:
             time.sleep(0)
 
-    def hand_over(self, batch: StagedBatch) -> None:
-        """Wait until the batch before is merged, and begin with this one.
+    def hand_over(self, batch: Batch) -> None:
+        """Leave a batch to be merged. Waits where one waits already that it cannot join.
 
         Raises:
-            The error of the batch before.
+            The error of a batch before; nothing more is merged.
         """
-        self._free.acquire()
-        if self._failed is not None:
-            self._free.release()
-            raise self._failed
-        self._handed.put(batch)
+        while not self._left(batch):
+            self._freed.get()
+
+    def _left(self, batch: Batch) -> bool:
+        bounds = self._store.batch_bounds
+        with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            if self._waiting is None and (bounds.join or not self._is_merging):
+                self._waiting = batch
+                self._handed.put(None)
+                return True
+            if (
+                self._waiting is not None
+                and bounds.join
+                and self._waiting.join(batch, most_bytes=bounds.bytes)
+            ):
+                return True
+            self._is_awaited = True
+            return False
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -63,34 +82,60 @@ class MergeThread:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait until all is merged; raise the error of a batch unless another one is on its way."""
-        self._handed.put(None)
-        # Not by join(): when a signal ends it, the thread is taken for stopped (bpo-45274).
         try:
-            self._ended.wait()
+            self._wait_for_end()
         except BaseException:
             # A signal ends the run, but not in the middle of a merge.
-            self._ended.wait()
+            self._wait_for_end()
             raise
         if error is None and self._failed is not None:
             raise self._failed
+
+    def _wait_for_end(self) -> None:
+        # Not by join(): when a signal ends it, the thread is taken for stopped (bpo-45274).
+        self._no_more = True
+        self._handed.put(None)
+        while not self._has_ended:
+            self._ended.get()
 
     def _run(self) -> None:
         try:
             with held(self._store) as let_go:
                 while (batch := self._next(let_go)) is not None:
-                    try:
-                        self.counts.append(self._merge(batch))
-                    except BaseException as error:  # noqa: BLE001 - it is raised where the batch came from
-                        self._failed = error
-                    finally:
-                        del batch
-                        self._free.release()
+                    self.counts.append(self._merge(batch))
+                    del batch
+                    self._free()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the batch came from
+            self._failed = error
         finally:
-            self._ended.set()
+            self._free()
+            self._has_ended = True
+            self._ended.put(None)
 
-    def _next(self, let_go: Callable[[], None]) -> StagedBatch | None:
-        try:
-            return self._handed.get(timeout=_LINGER_SECONDS)
-        except queue.Empty:
-            let_go()
-            return self._handed.get()
+    def _free(self) -> None:
+        with self._lock:
+            self._is_merging = False
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._is_awaited:
+            self._is_awaited = False
+            self._freed.put(None)
+
+    def _next(self, let_go: Callable[[], None]) -> Batch | None:
+        lingers: float | None = _LINGER_SECONDS
+        while True:
+            was_the_last = self._no_more
+            with self._lock:
+                if (batch := self._waiting) is not None:
+                    self._waiting = None
+                    self._is_merging = True
+                    self._tell()
+                    return batch
+            if was_the_last:
+                return None
+            try:
+                self._handed.get(timeout=lingers)
+            except queue.Empty:
+                let_go()
+                lingers = None

@@ -18,7 +18,7 @@ from lorchestra.stack_clients.event_client.arguments import (
     check_optional_text,
     check_text,
 )
-from lorchestra.stack_clients.event_client.batches import Batch, batches, joined
+from lorchestra.stack_clients.event_client.batches import Batch, batches
 from lorchestra.stack_clients.event_client.merge_thread import MergeThread
 from lorchestra.stack_clients.event_client.refusals import AllButRefused, added_usage
 from lorchestra.stores.base import NarrowsIntegers, Store
@@ -197,13 +197,12 @@ def merge_in_batches(
     merge = store.merge if refused is None else AllButRefused(store, refused).merge
     bounds = store.batch_bounds
     records = size = number = 0
-    with MergeThread(store, merge) as merger:
-        found = batches(entries, batch_size, bounds, give_way=merger.go_first)
-        for batch in joined(found, bounds=bounds, must_wait=merger.is_busy) if bounds.join else found:
+    with MergeThread(store, lambda batch: merge(_staged(batch, target))) as merger:
+        for batch in batches(entries, batch_size, bounds, first_index=first_index, give_way=merger.go_first):
             records += batch.records
             size += batch.bytes
-            merger.hand_over(_staged(batch, target, index=first_index + number))
-            number += batch.batches
+            number += 1
+            merger.hand_over(batch)
     merged = merger.counts
     inserted = sum(counts.inserted for counts in merged)
     updated = sum(counts.updated for counts in merged)
@@ -223,14 +222,14 @@ def merge_in_batches(
     )
 
 
-def _staged(batch: Batch, target: Target, *, index: int) -> StagedBatch:
+def _staged(batch: Batch, target: Target) -> StagedBatch:
     keys = list(batch.payloads)
     return StagedBatch(
         source_system=target.source_system,
         object_type=target.object_type,
         correlation_id=target.correlation_id,
         trace_id=target.trace_id,
-        index=index,
+        index=batch.index,
         seen_at=target.seen_at,
         idem_keys=keys,
         external_ids=[
