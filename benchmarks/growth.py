@@ -34,8 +34,8 @@ SELECT 'bench:email:' || key, 'bench', 'email', key,
 FROM (SELECT md5(number::VARCHAR)[:16] AS key FROM range($rows) AS numbers(number));
 """
 _FILL_DIGESTS = """
-INSERT INTO events_dev__private.raw_objects_payload_digest
-SELECT idem_key, unhex(md5(idem_key)) FROM events_dev.raw_objects
+INSERT INTO events_dev__private.raw_objects_digest
+SELECT hash(idem_key), md5(idem_key)::UUID FROM events_dev.raw_objects
 """
 
 

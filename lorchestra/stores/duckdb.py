@@ -23,6 +23,7 @@ from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_state
 from lorchestra.setup.differences import described, differences
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
+from lorchestra.stores.duckdb_held import HeldConnection
 from lorchestra.stores.duckdb_merge import BatchMerge
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
 from lorchestra.stores.duckdb_rows import row_of
@@ -133,7 +134,7 @@ class DuckDBStore:
             log_first=False,
         )
 
-    def held(self) -> AbstractContextManager[Callable[[], None]]:
+    def held(self) -> AbstractContextManager[HeldConnection]:
         """Merges of this thread share a connection while nobody waits for the file."""
         return self._file.held()
 
@@ -283,7 +284,7 @@ class DuckDBStore:
     def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
         for schema in (self.tables.dataset, f"{self.tables.dataset}__private"):
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-        for name in ("create_event_log", "create_raw_objects", "create_payload_digest"):
+        for name in ("create_event_log", "create_raw_objects", "create_digest"):
             connection.execute(self._named(setup_statement(f"duckdb/{name}")))
         seed = {"seed": secrets.randbits(64)}
         connection.execute(self._named(setup_statement("duckdb/create_digest_seed")), seed)
@@ -299,7 +300,7 @@ class DuckDBStore:
         return statement.format(
             event_log=f'"{dataset}"."{self.tables.event_log}"',
             raw_objects=f'"{dataset}"."{raw_objects}"',
-            payload_digest=f'"{dataset}__private"."{raw_objects}_payload_digest"',
+            digest=f'"{dataset}__private"."{raw_objects}_digest"',
             digest_seed=f'"{dataset}__private"."{raw_objects}_digest_seed"',
         )
 

@@ -33,7 +33,7 @@ class HeldConnection:
         """The connection, for one piece of work. After an error it is closed."""
         if self._connection is not None and self._identity() != self._file:
             # What is at the path now is another file, or none.
-            self.close()
+            self.let_go()
         if self._connection is None:
             self._connection = self._stack.enter_context(self._opened())
             self._file = self._identity()
@@ -41,12 +41,16 @@ class HeldConnection:
         try:
             yield self._connection
         except BaseException:
-            self.close()
+            self.let_go()
             raise
-        if self._is_wanted() or time.monotonic() - self._since > _HELD_SECONDS_MAX:
-            self.close()
+        if self.is_due():
+            self.let_go()
 
-    def close(self) -> None:
+    def is_due(self) -> bool:
+        """Whether somebody waits for the file, or it was held for long."""
+        return self._is_wanted() or time.monotonic() - self._since > _HELD_SECONDS_MAX
+
+    def let_go(self) -> None:
         """Let go of the file."""
         self._connection = None
         self._stack.close()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from xxhash import xxh3_128_digest
 
 from lorchestra.model import MergeCounts, StagedBatch
 from lorchestra.steps import Step, reached
@@ -27,20 +26,20 @@ class BatchMerge:
         self._connection = connection
         self._batch = batch
         self._statement = statement
-        self._digests: Sequence[bytes] = ()
+        self._digests = rows.Digests([], [])
         #: By its number in the batch, a changed object: when it was first seen, in microseconds.
         self._changed: dict[int, int] = {}
 
     def run(self) -> MergeCounts:
         """Write what is new or changed, and note when the rest was seen."""
         [(seed,)] = self._run("digest_seed")
-        self._digests = [xxh3_128_digest(payload, seed=seed) for payload in self._batch.payloads]
-        self._show("staged", rows.staged(self._batch.idem_keys, self._digests))
+        self._digests = rows.Digests.of(self._batch, seed=seed)
+        self._show("staged", rows.staged(self._batch, self._digests))
         reached(Step.BATCH_STAGED)
         [(new, others)] = self._run("match_batch")
         if others:
             self._replace()
-        objects, changed = len(self._digests), len(self._changed)
+        objects, changed = len(self._batch.idem_keys), len(self._changed)
         unchanged = objects - new - changed
         if unchanged:
             self._run("touch_unchanged", seen_at=self._batch.seen_at)
@@ -62,14 +61,14 @@ class BatchMerge:
         for number, row_id, same, first_seen in found:
             if not same and row_id not in same_rows:
                 self._changed[number] = min(first_seen, self._changed.get(number, first_seen))
-        keys = self._batch.idem_keys
-        replaced = [(row_id, keys[number]) for number, row_id, _, _ in found if number in self._changed]
+        hashes = self._digests.key_hashes
+        replaced = [(row_id, hashes[number]) for number, row_id, _, _ in found if number in self._changed]
         if replaced:
             self._show("changed", rows.changed(replaced))
             self._run("delete_changed")
         learned = {number for number, _, same, _ in found if same is None}.difference(self._changed)
         if learned:
-            self._show("learned", rows.learned([(keys[number], self._digests[number]) for number in learned]))
+            self._show("learned", rows.learned(self._digests.at(sorted(learned))))
             self._run("insert_digests")
 
     def _new(self) -> Sequence[int]:
@@ -81,6 +80,8 @@ class BatchMerge:
         numbers = sorted([*new, *self._changed]) if self._changed else new
         self._show("written", rows.written(self._batch, numbers, self._digests, self._changed))
         self._run("insert_written")
+        # So that the payloads go when the batch goes.
+        self._connection.unregister("written")
 
     def _show(self, name: str, table: "pa.Table") -> None:
         self._connection.register(name, table)

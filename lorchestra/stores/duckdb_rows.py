@@ -3,8 +3,11 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from lorchestra.model import Event, StagedBatch
 from lorchestra.setup import EVENT_LOG_COLUMNS
@@ -19,15 +22,48 @@ WRITE_THREADS = max(1, min(4, os.cpu_count() or 1))
 ROWS_PER_GROUP = 2048
 
 
-def staged(idem_keys: Sequence[str], digests: Sequence[bytes]) -> "pa.Table":
-    """The keys of a batch and the digests of its payloads, numbered."""
-    import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
+@dataclass(frozen=True)
+class Digests:
+    """Hashes of keys, of 64 bits, and of their payloads, of 128."""
+
+    key_hashes: Sequence[int]
+    payload_hashes: Sequence[bytes]
+
+    @classmethod
+    def of(cls, batch: StagedBatch, *, seed: int) -> Self:
+        """Those of a batch, in its order."""
+        return cls(
+            [xxh3_64_intdigest(key.encode(), seed=seed) for key in batch.idem_keys],
+            [xxh3_128_digest(payload, seed=seed) for payload in batch.payloads],
+        )
+
+    def at(self, numbers: Sequence[int]) -> "Digests":
+        """Those of these objects."""
+        return Digests(
+            [self.key_hashes[number] for number in numbers],
+            [self.payload_hashes[number] for number in numbers],
+        )
+
+    def columns(self) -> dict[str, Any]:
+        """As columns of a table."""
+        import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
+
+        payload_hashes = pa.array(self.payload_hashes, pa.binary(16))
+        return {
+            "key_hash": pa.array(self.key_hashes, pa.uint64()),
+            "payload_hash": pa.ExtensionArray.from_storage(pa.uuid(), payload_hashes),
+        }
+
+
+def staged(batch: StagedBatch, digests: Digests) -> "pa.Table":
+    """The keys of a batch and its digests, numbered."""
+    import pyarrow as pa  # noqa: PLC0415
 
     return pa.table(
         {
-            "number": pa.array(range(len(idem_keys)), pa.int64()),
-            "idem_key": pa.array(idem_keys, pa.string()),
-            "digest": pa.array(digests, pa.binary()),
+            "number": pa.array(range(len(batch.idem_keys)), pa.int64()),
+            "idem_key": pa.array(batch.idem_keys, pa.string()),
+            **digests.columns(),
         }
     )
 
@@ -44,34 +80,29 @@ def unknown(payloads: Sequence[tuple[int, bytes]]) -> "pa.Table":
     )
 
 
-def learned(digests: Sequence[tuple[str, bytes]]) -> "pa.Table":
-    """Keys, and digests of what is stored under them."""
+def learned(digests: Digests) -> "pa.Table":
+    """Digests of what is stored already."""
     import pyarrow as pa  # noqa: PLC0415
 
-    return pa.table(
-        {
-            "idem_key": pa.array([key for key, _ in digests], pa.string()),
-            "digest": pa.array([digest for _, digest in digests], pa.binary()),
-        }
-    )
+    return pa.table(digests.columns())
 
 
-def changed(replaced: Sequence[tuple[int, str]]) -> "pa.Table":
-    """Rows that go, and their keys."""
+def changed(replaced: Sequence[tuple[int, int]]) -> "pa.Table":
+    """Rows that go, and the hashes of their keys."""
     import pyarrow as pa  # noqa: PLC0415
 
     return pa.table(
         {
             "row_id": pa.array([row_id for row_id, _ in replaced], pa.int64()),
-            "idem_key": pa.array([key for _, key in replaced], pa.string()),
+            "key_hash": pa.array([key_hash for _, key_hash in replaced], pa.uint64()),
         }
     )
 
 
 def written(
-    batch: StagedBatch, numbers: Sequence[int], digests: Sequence[bytes], first_seen: Mapping[int, int]
+    batch: StagedBatch, numbers: Sequence[int], digests: Digests, first_seen: Mapping[int, int]
 ) -> "pa.Table":
-    """The rows of these objects, and the digests of their payloads. Times are in microseconds.
+    """The rows of these objects, and their digests. Times are in microseconds.
 
     In pieces, so that the engine can take and compress as many at a time as it has threads.
     """
@@ -86,7 +117,7 @@ def written(
 
 
 def _piece(
-    batch: StagedBatch, numbers: Sequence[int], digests: Sequence[bytes], first_seen: Mapping[int, int]
+    batch: StagedBatch, numbers: Sequence[int], digests: Digests, first_seen: Mapping[int, int]
 ) -> "pa.Table":
     import pyarrow as pa  # noqa: PLC0415
 
@@ -101,7 +132,7 @@ def _piece(
             "payload": _as_json([batch.payloads[number] for number in numbers]),
             "first_seen": _times([first_seen.get(number, last_seen) for number in numbers]),
             "last_seen": _times([last_seen] * rows),
-            "digest": pa.array([digests[number] for number in numbers], pa.binary()),
+            **digests.at(numbers).columns(),
         }
     )
 

@@ -1,6 +1,7 @@
--- The compression is named because DuckDB's own choice for texts of about this size takes seven times as long.
+-- Compression is named where DuckDB's own choice costs more than it saves: for payloads it takes seven times as
+-- long; keys are compared with those of every batch, and uncompressed ones in half the time.
 CREATE TABLE IF NOT EXISTS {raw_objects} (
-    idem_key VARCHAR NOT NULL,
+    idem_key VARCHAR NOT NULL USING COMPRESSION uncompressed,
     source_system VARCHAR NOT NULL,
     object_type VARCHAR NOT NULL,
     external_id VARCHAR,

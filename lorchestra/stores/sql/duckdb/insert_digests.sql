@@ -1,1 +1,1 @@
-INSERT INTO {payload_digest} (idem_key, digest) SELECT idem_key, digest FROM learned;
+INSERT INTO {digest} (key_hash, payload_hash) SELECT key_hash, payload_hash FROM learned;

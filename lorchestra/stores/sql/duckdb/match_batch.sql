@@ -1,19 +1,20 @@
 -- Narrow on purpose: keys and digests, never a stored payload. `same` is unknown where no digest was written
 -- down. Of several digests of a key the newest counts: those of a row that was deleted by hand stay behind.
+-- Where no key is known, the digests are not even scanned.
 CREATE OR REPLACE TEMP TABLE matched AS
-SELECT s.number, s.idem_key, r.row_id, r.first_seen, d.digest = s.digest AS same
-FROM staged AS s
-LEFT JOIN (
-    SELECT rowid AS row_id, idem_key, first_seen
-    FROM {raw_objects}
-    WHERE idem_key IN (SELECT idem_key FROM staged)
-) AS r USING (idem_key)
-LEFT JOIN (
-    SELECT idem_key, arg_max(digest, rowid) AS digest
-    FROM {payload_digest}
-    WHERE idem_key IN (SELECT idem_key FROM staged)
-    GROUP BY idem_key
-) AS d USING (idem_key);
+WITH found AS MATERIALIZED (
+    SELECT s.number, s.key_hash, s.payload_hash, r.rowid AS row_id, r.first_seen
+    FROM staged AS s
+    LEFT JOIN {raw_objects} AS r USING (idem_key)
+), digests AS (
+    SELECT key_hash, arg_max(payload_hash, rowid) AS payload_hash
+    FROM {digest}
+    WHERE key_hash IN (SELECT key_hash FROM found WHERE row_id IS NOT NULL)
+    GROUP BY key_hash
+)
+SELECT f.number, f.row_id, f.first_seen, d.payload_hash = f.payload_hash AS same
+FROM found AS f
+LEFT JOIN digests AS d USING (key_hash);
 SELECT
     count(*) FILTER (WHERE row_id IS NULL),
     count(*) FILTER (WHERE row_id IS NOT NULL AND same IS DISTINCT FROM true)
