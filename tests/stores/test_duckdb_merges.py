@@ -201,7 +201,7 @@ def test_while_a_source_pauses_the_file_is_free(open_file: OpenFile, tmp_path: P
 
     def objects() -> Iterator[tuple[str, Any]]:
         for number in range(4):
-            yield str(number), "x" * 20_000_000
+            yield str(number), "x" * 17_000_000
         while not seen:
             with suppress(duckdb.Error):
                 seen.extend(by_hand(tmp_path / FILE, "SELECT count(*) FROM events_dev.raw_objects"))

@@ -82,7 +82,11 @@ class MergeThread:
             return False
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._say_no_more()
+            raise
         return self
 
     def __exit__(
@@ -99,11 +103,14 @@ class MergeThread:
             raise self._failed
 
     def _wait_for_end(self) -> None:
+        self._say_no_more()
         # Not by join(): when a signal ends it, the thread is taken for stopped (bpo-45274).
-        self._no_more = True
-        self._handed.put(None)
         while not self._has_ended:
             self._ended.get()
+
+    def _say_no_more(self) -> None:
+        self._no_more = True
+        self._handed.put(None)
 
     def _run(self) -> None:
         try:
