@@ -1,7 +1,6 @@
 """Objects: merged into `raw_objects` in batches, each once by its idempotency key."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ import orjson
 
 from lorchestra.errors import ArgumentError, IdemKeyError, ObjectError
 from lorchestra.idem_keys import external_id
-from lorchestra.json_values import DEPTH_MAX, check_json
+from lorchestra.json_values import DEPTH_MAX, check_json, may_hide_nan
 from lorchestra.model import IdemKeyFn, StagedBatch, UpsertResult
 from lorchestra.stack_clients.event_client.arguments import (
     as_store,
@@ -24,9 +23,6 @@ from lorchestra.stack_clients.event_client.refusals import AllButRefused, added_
 from lorchestra.stores.base import NarrowsIntegers, Store
 
 DEFAULT_BATCH_SIZE = 5000
-
-# Half as long as `b"null" in text`, and this looks at every byte there is.
-_has_null = re.compile(b"null").search
 
 
 def upsert_objects(
@@ -145,8 +141,7 @@ def serialised(obj: Any, *, store: Store) -> bytes:
     plain = obj if isinstance(obj, dict) else dict(obj)
     try:
         text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
-        if _has_null(text):
-            # orjson writes NaN and infinity as null, which would change the object.
+        if may_hide_nan(plain, text):
             json.dumps(plain, allow_nan=False, default=str)
     except (TypeError, ValueError, RecursionError):
         return _serialised_by_the_standard_library(plain, store)
