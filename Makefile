@@ -54,9 +54,8 @@ lock: $(TOOLS)/.ready ## the newest versions of all dependencies, with their has
 audit: $(TOOLS)/.ready ## known vulnerabilities of what requirements.txt installs; asks pypi.org
 	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.txt
 
-bench: $(STAMP) ## speed beside the raw engine and others, and docs/performance.md from it: SIZE=quick, or full
-	$(BIN)/python -m benchmarks.upsert $(if $(filter full,$(SIZE)),,--quick) > .venv/bench.json
-	$(BIN)/python -m benchmarks.page .venv/bench.json
+bench: $(STAMP) ## speed beside the raw engine and others: a page under .venv/, or with SIZE=full docs/performance.md
+	$(BIN)/python -m benchmarks $(if $(filter full,$(SIZE)),--full) $(if $(PARTS),--only $(PARTS))
 
 bench-check: $(STAMP) ## fails when loading became dearer by a quarter: for a nightly run, two minutes
 	$(BIN)/python -m benchmarks.check

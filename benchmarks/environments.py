@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tomllib
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,39 @@ from benchmarks.measuring import FailedError
 
 ROOT = Path(__file__).parent
 _ENVIRONMENTS = ROOT.parent / ".venv" / "bench"
+
+
+def environment(name: str, requirements: Sequence[str]) -> Path:
+    """The interpreter of an environment that has these; installed when it is not there yet.
+
+    Raises:
+        FailedError: they cannot be installed here.
+    """
+    folder = _ENVIRONMENTS / name
+    ready, wanted = folder / "ready", "\n".join(requirements)
+    if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
+        venv.create(folder, with_pip=True, clear=True)
+        done = subprocess.run(
+            [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            raise FailedError(f"cannot be installed: {lines[-1] if lines else done.returncode}")
+        ready.write_text(wanted, encoding="utf-8")
+    return folder / "bin" / "python"
+
+
+def plotting() -> Path:
+    """The interpreter that draws: it has the dependency group `bench`.
+
+    Raises:
+        FailedError: it cannot be installed here.
+    """
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    return environment("plots", project["dependency-groups"]["bench"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +66,11 @@ class Contender:
         """
         if not self.requirements:
             return Path(sys.executable)
-        folder = _ENVIRONMENTS / self.name
-        ready = folder / "ready"
-        if not ready.exists():
-            venv.create(folder, with_pip=True, clear=True)
-            done = subprocess.run(
-                [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *self.requirements],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                lines = done.stderr.strip().splitlines()
-                raise FailedError(f"cannot be installed: {lines[-1] if lines else done.returncode}")
-            ready.touch()
-        return folder / "bin" / "python"
+        return environment(self.name, self.requirements)
+
+    def command(self, *arguments: str | Path) -> list[str | Path]:
+        """What is typed to run it."""
+        return [self.python(), ROOT / "contenders" / self.script, *arguments]
 
     def version(self) -> str:
         """The version that runs."""

@@ -1,14 +1,12 @@
 """How loading grows with what is there already, and with what comes at once.
 
-    python -m benchmarks.growth [--quick] > growth.json
+    python -m benchmarks.growth [--quick] [--rounds N] > growth.json
 
-Tables are filled by the engine itself, keys and digests as the store keeps them; then `contenders/` loads the
-same messages into each, once as new ones and once more, whole processes both.
+Tables are filled by the engine itself, ours with keys and digests as the store keeps them; then the programs
+of `contenders/` load the same messages into a copy of each, ours once as new ones and once more.
 """
 
-import argparse
-import json
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,79 +14,89 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from benchmarks.environments import OURS, ROOT
-from benchmarks.measuring import measure
-from benchmarks.messages import SMALL, write
-from lorchestra.stores import open_store
+from benchmarks.comparing import AGAIN, FIRST, Round, Turn, part, summary, tell
+from benchmarks.environments import OURS, RAW
+from benchmarks.measuring import Measured, measure, remove
+from benchmarks.messages import SMALL, written
 
 TABLES = (0, 40_000, 400_000, 4_000_000)
 BATCHES = (5_000, 10_000, 20_000, 50_000)
-ROUNDS = 3
 
-_FILL = """
-INSERT INTO events_dev.raw_objects
-SELECT 'bench:email:' || key, 'bench', 'email', key,
-       json_object('id', key, 'snippet', repeat(key, 8)), now(), now()
-FROM (SELECT md5(number::VARCHAR)[:16] AS key FROM range($rows) AS numbers(number));
+_ROWS = """
+SELECT 'bench:email:' || key AS idem_key, 'bench' AS source_system, 'email' AS object_type,
+       key AS external_id, json_object('id', key, 'snippet', repeat(key, 8)) AS payload,
+       now() AS first_seen, now() AS last_seen
+FROM (SELECT md5(number::VARCHAR)[:16] AS key FROM range($rows) AS numbers(number))
 """
-_FILL_DIGESTS = """
+_DIGESTS = """
 INSERT INTO events_dev__private.raw_objects_digest
 SELECT hash(idem_key), md5(idem_key)::UUID FROM events_dev.raw_objects
 """
 
 
-def filled(file: Path, rows: int) -> None:
-    """A store with so many other objects in it."""
-    with open_store(f"duckdb:///{file}") as store:
-        store.create_tables()
+def _fill(contender: str, file: Path, rows: int) -> None:
+    """Make a database with so many other objects in it."""
+    import duckdb
+
+    from lorchestra.stores import open_store
+
+    if contender == OURS.name:
+        with open_store(f"duckdb:///{file}") as store:
+            store.create_tables()
     with duckdb.connect(file) as connection:
-        connection.execute(_FILL, {"rows": rows})
-        connection.execute(_FILL_DIGESTS)
+        if contender == OURS.name:
+            connection.execute(f"INSERT INTO events_dev.raw_objects {_ROWS}", {"rows": rows})
+            connection.execute(_DIGESTS)
+        else:
+            connection.execute(f"CREATE TABLE raw_objects AS {_ROWS}", {"rows": rows})
 
 
-def loads(objects: Path, rows: int, folder: Path) -> dict[str, Any]:
-    """A first load and the same once more, into a table of so many rows."""
-    first, again = [], []
-    for number in range(ROUNDS):
-        file = folder / f"{rows}-{number}.db"
+def loaded(objects: Path, rows: int, folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """The same objects into a table of so many rows, by both."""
+    filled = {}
+    for contender in (RAW, OURS):
+        filled[contender] = folder / f"{contender.name}.filled"
         # In a process of its own: what a parent had in memory counts as its child's.
-        subprocess.run([sys.executable, "-m", "benchmarks.growth", "--fill", file, str(rows)], check=True)
-        command = [OURS.python(), ROOT / "contenders" / OURS.script, objects, file]
-        first.append(measure(command))
-        again.append(measure(command))
-        file.unlink()
-    print(f"{rows:,} rows", file=sys.stderr, flush=True)
-    return {
-        "rows": rows,
-        "first_seconds": statistics.median(one.seconds for one in first),
-        "again_seconds": statistics.median(one.seconds for one in again),
-        "peak_bytes": max(one.peak_bytes for one in first),
-    }
+        filling = [sys.executable, "-m", "benchmarks.growth", "--fill", contender.name]
+        subprocess.run([*filling, filled[contender], str(rows)], check=True)
+    found: list[Round] = []
+    for _ in range(rounds):
+        turns: dict[Turn, Measured] = {}
+        for contender, steps in ((RAW, (FIRST,)), (OURS, (FIRST, AGAIN))):
+            file = folder / "growing.db"
+            shutil.copyfile(filled[contender], file)
+            for step in steps:
+                took = measure(contender.command(objects, file), file=file)
+                turns[contender.name, step] = took
+                tell(f"{rows:,} rows: {contender.name}, {step}", took)
+            remove(file)
+        found.append(turns)
+    for file in filled.values():
+        remove(file)
+    return summary(found, (RAW.name, FIRST))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="a tenth of the tables")
-    parser.add_argument("--fill", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.fill:
-        filled(Path(given.fill[0]), int(given.fill[1]))
-        return
+def run(*, quick: bool, rounds: int) -> dict[str, Any]:
+    """Both curves, as one report."""
+    part_of = 10 if quick else 1
+    messages = BATCHES[0] // part_of
+    tables, batches = [], []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         objects = folder / "objects.jsonl"
-        write(objects, replace(SMALL, messages=5_000))
-        tables = [loads(objects, rows // (10 if given.quick else 1), folder) for rows in TABLES]
-        batches = []
-        for messages in BATCHES:
-            write(objects, replace(SMALL, messages=messages))
-            batches.append({"messages": messages, **loads(objects, 0, folder)})
-    print(json.dumps({"tables": tables, "batches": batches}, indent=2))
+        written(objects, replace(SMALL, messages=messages))
+        for number in TABLES:
+            rows = number // part_of
+            tables.append({"rows": rows, "results": loaded(objects, rows, folder, rounds)})
+        for number in BATCHES:
+            size = number // part_of
+            written(objects, replace(SMALL, messages=size))
+            batches.append({"messages": size, "results": loaded(objects, 0, folder, rounds)})
+    return {"messages": messages, "tables": tables, "batches": batches}
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--fill"]:
+        _fill(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        part(__doc__, run, rounds=3, quick_rounds=1)

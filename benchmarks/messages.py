@@ -4,6 +4,8 @@ import argparse
 import base64
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +41,24 @@ def messages(work: Work, *, seed: str = "1", changed: float = 0.0) -> Iterator[d
         yield message
 
 
-def write(path: Path, work: Work, *, seed: str = "1", changed: float = 0.0) -> None:
-    """Write them as JSON Lines."""
+def write(path: Path, work: Work, *, seed: str = "1", changed: float = 0.0, times: int = 1) -> None:
+    """Write them as JSON Lines, so many times over, each time under other ids."""
     with path.open("wb") as out:
-        out.writelines(orjson.dumps(one) + b"\n" for one in messages(work, seed=seed, changed=changed))
+        for one in messages(work, seed=seed, changed=changed):
+            line = orjson.dumps(one) + b"\n"
+            out.write(line)
+            ids = (b'{"id":"%x-' % number for number in range(1, times))
+            out.writelines(line.replace(b'{"id":"', start, 1) for start in ids)
+
+
+def written(path: Path, work: Work, *, changed: float = 0.0, times: int = 1) -> None:
+    """The messages of a work in a file, written by a process of its own.
+
+    What a parent has held in memory is counted as its child's, so who measures must stay small.
+    """
+    options = {"messages": work.messages, "mean-body": work.mean_body, "changed": changed, "times": times}
+    given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    subprocess.run([sys.executable, "-m", "benchmarks.messages", path, *given], check=True)
 
 
 def _message(rng: random.Random, index: int, mean_body: int, words: list[str]) -> dict[str, Any]:
@@ -151,9 +167,10 @@ def main() -> None:
     parser.add_argument("--mean-body", type=int, default=SMALL.mean_body)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--changed", type=float, default=0.0)
+    parser.add_argument("--times", type=int, default=1)
     given = parser.parse_args()
     work = Work(name="", messages=given.messages, mean_body=given.mean_body)
-    write(given.out, work, seed=given.seed, changed=given.changed)
+    write(given.out, work, seed=given.seed, changed=given.changed, times=given.times)
 
 
 if __name__ == "__main__":

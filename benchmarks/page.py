@@ -1,91 +1,83 @@
-"""Writes `docs/performance.md` from what the measurements found: `python -m benchmarks.page RESULTS`."""
+"""Writes a page of speed from what was found: `page.md`, with tables and plots in their places.
+
+    python -m benchmarks.page [RESULTS]
+
+Without an argument it is docs/performance.md, from results.json: after an edit of page.md.
+"""
 
 import json
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.upsert import AGAIN, CHANGED, FIRST
+from benchmarks.environments import ROOT, plotting
+from benchmarks.measuring import FailedError
+from benchmarks.tables import TABLES
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-
-_HEAD = """\
-# Speed
-
-<!-- Written by `make bench`. -->
-
-What it costs to load objects through `upsert_objects()`, beside the engine's own `INSERT … SELECT` of
-the same file and beside others that do the same job: every line of a file is parsed, and stored once
-under its key, its JSON whole in one column. All are whole processes, from start to end, that took turns.
-Seconds differ from machine to machine, and on a shared one from hour to hour: compare the ratios, and
-only within one table.
-
-- **raw DuckDB** compares no keys and does without an account of what was new: it is the yardstick, not a
-  way to load twice.
-- **sqlite-utils** writes into SQLite, which does not compress; it keeps no `first_seen` and counts
-  nothing.
-- **dlt**, **PyAirbyte** and **target-duckdb** get a primary key and one text column for the payload; dlt
-  writes Parquet files. `benchmarks/contenders/` has the programs.
-
-{machine}
-"""
-_LONGEST = 120
+RESULTS = ROOT / "results.json"
+PAGE = ROOT.parent / "docs" / "performance.md"
+_TEXT = ROOT / "page.md"
 
 
-def page(report: dict[str, Any]) -> str:
-    """The whole page."""
-    return "\n".join(
-        [
-            _HEAD.format(machine=_machine(report)),
-            *(_table(work) for work in report["works"]),
-            *_failures(report),
-        ]
-    )
+def page(results: Mapping[str, Any]) -> str:
+    """The whole page. A part that failed, or is not there, is named with the reason in its section."""
+    head, *sections = _TEXT.read_text(encoding="utf-8").split("\n## ")
+    told = [head.replace("{machine}", _machine(results))]
+    told += [_section(one, results) for one in sections]
+    return "\n## ".join(told)
 
 
-def _machine(report: dict[str, Any]) -> str:
-    machine = report["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    rounds = "one round" if report["rounds"] == 1 else f"medians of {report['rounds']} rounds"
-    return (
+def _section(text: str, results: Mapping[str, Any]) -> str:
+    [name] = [one for one in TABLES if f"{{{one}}}" in text]
+    report = results["parts"].get(name, {"failed": "it was not part of this measurement"})
+    if "failed" in report:
+        return f"{text.splitlines()[0]}\n\nNot measured: {report['failed']}.\n"
+    plots = results["plots"]
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("![") or name in plots]
+    return "".join(lines).replace(f"{{{name}}}", TABLES[name](report))
+
+
+def _machine(results: Mapping[str, Any]) -> str:
+    machine = results["machine"]
+    told = (
         f"{machine['processors']} processors, {machine['memory_bytes'] / 1e9:.0f} GB of memory,"
-        f" {machine['system']}, Python {machine['python']}; size {report['size']}, {rounds}.\n\n{versions}."
+        f" {machine['system']}, Python {machine['python']}, DuckDB {machine['duckdb']},"
+        f" lorchestra {machine['lorchestra']}; size {results['size']}."
     )
+    if why := results.get("plots_failed"):
+        told += f" There are no plots: {why}."
+    return told
 
 
-def _table(work: dict[str, Any]) -> str:
-    mean = work["bytes"] / work["messages"] / 1000
-    lines = [
-        f"## {work['messages']:,} messages of {mean:.1f} KB ({work['bytes'] / 1e6:,.0f} MB)",
-        "",
-        "| | | seconds | of raw | processor, of raw | peak memory, MB | file, MB |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    order = {FIRST: 0, AGAIN: 1, CHANGED: 2}
-    lines += [
-        f"| {one['step']} | {one['contender']} | {one['seconds']:.2f} | {one['ratio']:.2f} |"
-        f" {one['cpu_ratio']:.2f} | {one['peak_bytes'] / 1e6:,.0f} | {one['file_bytes'] / 1e6:,.0f} |"
-        for one in sorted(work["results"], key=lambda one: order[one["step"]])
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _failures(report: dict[str, Any]) -> list[str]:
-    failed = [
-        (name, f"{work['messages']:,} messages: {why}")
-        for work in report["works"]
-        for name, why in work["failed"].items()
-    ]
-    failed += report["unable"].items()
-    if not failed:
-        return []
-    told = [f"- **{name}**: {why[:_LONGEST]}" for name, why in failed]
-    return ["## What could not be measured", "", *told, ""]
+def write(results: dict[str, Any], target: Path) -> None:
+    """Draw the plots into `images/` beside the page, and write it. What was drawn is noted in the results."""
+    images = target.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    results.pop("plots_failed", None)
+    try:
+        drawn = subprocess.run(
+            [plotting(), ROOT / "plots.py", images],
+            input=json.dumps(results["parts"]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if drawn.returncode:
+            raise FailedError(drawn.stderr.strip().splitlines()[-1])
+        results["plots"] = drawn.stdout.split()
+    except FailedError as error:
+        results["plots"], results["plots_failed"] = [], str(error)
+    target.write_text(page(results), encoding="utf-8")
 
 
 def main() -> None:
-    report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    PAGE.write_text(page(report), encoding="utf-8")
+    source = Path(sys.argv[1]) if sys.argv[1:] else RESULTS
+    target = source.with_name("performance.md") if sys.argv[1:] else PAGE
+    results = json.loads(source.read_text(encoding="utf-8"))
+    write(results, target)
+    source.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

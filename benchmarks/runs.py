@@ -1,26 +1,22 @@
-"""How long `lorchestra runs` takes over a log of a million events: see README.md.
+"""How long `lorchestra runs` takes over a year of events, beside a program that does nothing but use Click.
 
-    python benchmarks/runs.py [--events N] [--rounds N] [--json]
-
-Every measurement is a process of its own, and the contenders take turns.
+python -m benchmarks.runs [--quick] [--rounds N] > runs.json
 """
 
-import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import duckdb
+from benchmarks.comparing import Round, Turn, part, summary, tell
+from benchmarks.measuring import Measured, measure
 
-from lorchestra.stores import open_store
+EVENTS_OF_A_YEAR = 1_000_000
 
 COMMAND = Path(sys.executable).with_name("lorchestra")
+BARE = "a bare Click program"
 CLICK = "import click\n@click.command()\ndef main():\n    click.echo('hello')\nmain()"
 #: A year of runs of three events, one in fifty failed, of twenty jobs.
 EVENTS = """
@@ -68,6 +64,11 @@ ORDER BY t, k
 
 
 def fill(file: Path, events: int) -> None:
+    """Make a database with a year of runs in it."""
+    import duckdb
+
+    from lorchestra.stores import open_store
+
     with open_store(f"duckdb:///{file}") as store:
         store.create_tables()
     with duckdb.connect(file) as connection:
@@ -75,80 +76,39 @@ def fill(file: Path, events: int) -> None:
         connection.execute(EVENTS, {"runs": events // 3})
 
 
-def seconds(command: list[str | Path], folder: Path) -> float:
-    started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{command} failed:\n{done.stderr}")
-    return time.perf_counter() - started
-
-
-def run(events: int, rounds: int) -> dict[str, Any]:
+def run(*, quick: bool, rounds: int) -> dict[str, Any]:
+    """All commands in turns, as one report."""
+    events = EVENTS_OF_A_YEAR // (10 if quick else 1)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "lorchestra.toml").write_text('[store]\nurl = "duckdb:///lorchestra.duckdb"\n')
-        fill(folder / "lorchestra.duckdb", events)
-        newest = json.loads(
-            subprocess.run([COMMAND, "runs", "--json"], cwd=folder, capture_output=True, check=True).stdout
-        )[0]["run_id"]
-        contenders: dict[str, list[str | Path]] = {
-            "a bare Click program": [sys.executable, "-c", CLICK],
+        # In a process of its own: what a parent had in memory counts as its child's.
+        filling = [sys.executable, "-m", "benchmarks.runs", "--fill"]
+        subprocess.run([*filling, folder / "lorchestra.duckdb", str(events)], check=True)
+        listed = subprocess.run([COMMAND, "runs", "--json"], cwd=folder, capture_output=True, check=True)
+        newest = json.loads(listed.stdout)[0]["run_id"]
+        commands: dict[str, list[str | Path]] = {
+            BARE: [sys.executable, "-c", CLICK],
             "lorchestra --help": [COMMAND, "--help"],
             "runs": [COMMAND, "runs"],
             "runs --job job_7": [COMMAND, "runs", "--job", "job_7"],
             "runs --status failed": [COMMAND, "runs", "--status", "failed"],
             "runs --status running": [COMMAND, "runs", "--status", "running"],
-            "runs show": [COMMAND, "runs", "show", newest],
-            "prune (dry run)": [COMMAND, "prune", "--events", "1d"],
+            "runs show RUN_ID": [COMMAND, "runs", "show", newest],
+            "prune --events 1d, which only looks": [COMMAND, "prune", "--events", "1d"],
         }
-        found: dict[str, list[float]] = {contender: [] for contender in contenders}
+        found: list[Round] = []
         for _ in range(rounds):
-            for contender, command in contenders.items():
-                found[contender].append(seconds(command, folder))
-                print(".", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-    base = found["a bare Click program"]
-    return {
-        "events": events,
-        "rounds": rounds,
-        "cpus": os.cpu_count(),
-        "duckdb": duckdb.__version__,
-        "results": [
-            {
-                "contender": contender,
-                "seconds": statistics.median(each),
-                "fastest": min(each),
-                "ratio": statistics.median(one / other for one, other in zip(each, base, strict=True)),
-            }
-            for contender, each in found.items()
-        ],
-    }
-
-
-def as_table(report: dict[str, Any]) -> str:
-    machine = f"{report['cpus']} cores, DuckDB {report['duckdb']}"
-    lines = [
-        f"{report['events']:,} events, {machine}, {report['rounds']} rounds",
-        "",
-        "| | median, seconds | fastest | ratio to Click |",
-        "|---|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {one['contender']} | {one['seconds']:.2f} | {one['fastest']:.2f} | {one['ratio']:.1f} |"
-        for one in report["results"]
-    ]
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    report = run(arguments.events, arguments.rounds)
-    print(json.dumps(report, indent=2) if arguments.json else as_table(report))
+            turns: dict[Turn, Measured] = {}
+            for contender, command in commands.items():
+                turns[contender, ""] = measure(command, folder=folder)
+                tell(contender, turns[contender, ""])
+            found.append(turns)
+    return {"events": events, "results": summary(found, (BARE, ""))}
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--fill"]:
+        fill(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        part(__doc__, run, rounds=7, quick_rounds=3)

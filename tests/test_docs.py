@@ -329,6 +329,7 @@ def test_every_dependency_has_its_reason() -> None:
         *project["project"]["dependencies"],
         *project["dependency-groups"]["dev"],
         *project["dependency-groups"]["fuzz"],
+        *project["dependency-groups"]["bench"],
         *project["build-system"]["requires"],
     ]
     names = {re.split(r"[<>=]", requirement)[0] for requirement in wanted}

@@ -1,4 +1,7 @@
-"""The engine's own `INSERT … SELECT` of the file: no keys are compared, and nothing is de-duplicated."""
+"""The engine's own `INSERT … SELECT` of the file: no keys are compared, and nothing is de-duplicated.
+
+A third argument is the size of the largest object, where the engine's own bound is too low for it.
+"""
 
 import sys
 
@@ -15,10 +18,10 @@ with duckdb.connect(sys.argv[2]) as connection:
         """
     )
     connection.execute(
-        """
+        f"""
         INSERT INTO raw_objects
         SELECT 'bench:email:' || (json ->> '$.id'), 'bench', 'email', json ->> '$.id', json, now(), now()
-        FROM read_ndjson_objects($path)
+        FROM read_ndjson_objects($path{"".join(f", maximum_object_size = {int(n)}" for n in sys.argv[3:])})
         """,
         {"path": sys.argv[1]},
     )
