@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import ROOT
+from benchmarks.measuring import last_words
 from benchmarks.page import PAGE, RESULTS, write
 from benchmarks.tables import TABLES
 
@@ -50,7 +51,9 @@ def measure_part(part: str, kept: Path, *, full: bool) -> None:
             last = line.strip() or last
         code = process.wait()
     if code:
-        begun.write_text(json.dumps({"failed": last or f"it ended with {code}"}), encoding="utf-8")
+        begun.write_text(
+            json.dumps({"failed": last_words(last) or f"it ended with {code}"}), encoding="utf-8"
+        )
     begun.rename(report)
     print(f"{part}: {time.monotonic() - started:.0f} s in all", file=sys.stderr, flush=True)
 

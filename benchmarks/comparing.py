@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import Measured
+from benchmarks.measuring import FailedError, Measured
 
 FIRST, AGAIN, CHANGED = "first load", "identical re-run", "1 % changed"
 
@@ -61,4 +61,8 @@ def part(document: str | None, run: Callable[..., dict[str, Any]], *, rounds: in
     parser.add_argument("--rounds", type=int, help=f"{rounds}; {quick_rounds} with --quick")
     given = parser.parse_args()
     number = given.rounds or (quick_rounds if given.quick else rounds)
-    print(json.dumps({"rounds": number, **run(quick=given.quick, rounds=number)}, indent=1))
+    try:
+        report = run(quick=given.quick, rounds=number)
+    except FailedError as error:
+        sys.exit(str(error))
+    print(json.dumps({"rounds": number, **report}, indent=1))

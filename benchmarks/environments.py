@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measuring import FailedError
+from benchmarks.measuring import FailedError, last_words
 
 ROOT = Path(__file__).parent
 _ENVIRONMENTS = ROOT.parent / ".venv" / "bench"
@@ -31,8 +31,7 @@ def environment(name: str, requirements: Sequence[str]) -> Path:
             check=False,
         )
         if done.returncode:
-            lines = done.stderr.strip().splitlines()
-            raise FailedError(f"cannot be installed: {lines[-1] if lines else done.returncode}")
+            raise FailedError(f"cannot be installed: {last_words(done.stderr) or done.returncode}")
         ready.write_text(wanted, encoding="utf-8")
     return folder / "bin" / "python"
 

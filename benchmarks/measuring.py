@@ -1,6 +1,7 @@
 """A command as a whole process: how long it takes, and how much memory."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,9 +20,18 @@ SAMPLE_SECONDS = 0.05
 #: What takes longer has failed.
 LIMIT_SECONDS = 900.0
 
+# Not those of an address.
+_FOLDERS = re.compile(r"(?<![\w:/.])(?:/[\w.+~-]+)+/(?=\w)")
+
 
 class FailedError(Exception):
     """The command did not do it; the text has its last words."""
+
+
+def last_words(said: str) -> str:
+    """The last line, without the folders of this machine."""
+    lines = said.strip().splitlines()
+    return _FOLDERS.sub("", lines[-1]) if lines else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +81,8 @@ def measure(
             raise FailedError(f"took longer than {LIMIT_SECONDS:.0f} s")
         if process.returncode:
             told.seek(0)
-            lines = told.read().decode(errors="replace").strip().splitlines()
-            raise FailedError(lines[-1] if lines else f"ended with {process.returncode}")
+            said = told.read().decode(errors="replace")
+            raise FailedError(last_words(said) or f"ended with {process.returncode}")
     kilo = 1 if sys.platform == "darwin" else 1024
     return Measured(
         seconds=seconds,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,14 @@ def messages(work: Work, *, seed: str = "1", changed: float = 0.0) -> Iterator[d
 
 
 def write(path: Path, work: Work, *, seed: str = "1", changed: float = 0.0, times: int = 1) -> None:
-    """Write them as JSON Lines, so many times over, each time under other ids."""
+    """Write them as JSON Lines; all of them so many times over, each time under other ids."""
     with path.open("wb") as out:
-        for one in messages(work, seed=seed, changed=changed):
-            line = orjson.dumps(one) + b"\n"
-            out.write(line)
-            ids = (b'{"id":"%x-' % number for number in range(1, times))
-            out.writelines(line.replace(b'{"id":"', start, 1) for start in ids)
+        out.writelines(orjson.dumps(one) + b"\n" for one in messages(work, seed=seed, changed=changed))
+        out.flush()
+        for number in range(1, times):
+            with path.open("rb") as lines:
+                start = b'{"id":"%x-' % number
+                out.writelines(line.replace(b'{"id":"', start, 1) for line in islice(lines, work.messages))
 
 
 def written(path: Path, work: Work, *, changed: float = 0.0, times: int = 1) -> None:

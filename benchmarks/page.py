@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import ROOT, plotting
-from benchmarks.measuring import FailedError
+from benchmarks.measuring import FailedError, last_words
 from benchmarks.tables import TABLES
 
 RESULTS = ROOT / "results.json"
@@ -65,7 +65,7 @@ def write(results: dict[str, Any], target: Path) -> None:
             check=False,
         )
         if drawn.returncode:
-            raise FailedError(drawn.stderr.strip().splitlines()[-1])
+            raise FailedError(last_words(drawn.stderr))
         results["plots"] = drawn.stdout.split()
     except FailedError as error:
         results["plots"], results["plots_failed"] = [], str(error)

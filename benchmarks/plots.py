@@ -6,7 +6,7 @@ ground is transparent, so that the plots can be read on both.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,6 @@ def loads(report: dict[str, Any]) -> Figure:
                 colour = BLUE if name == OURS else ORANGE if name == RAW else GREY
                 axes.barh(row + place, ratio, height=0.36, color=colour, alpha=shade)
                 axes.text(ratio, row + place, f" {ratio:.2f}", va="center", size=9)
-        axes.axvline(1, color=ORANGE, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(names)), names)
         axes.set_title(f"{work['messages']:,} messages of {work['bytes'] / work['messages'] / 1000:.0f} KB")
         axes.set_xlabel("times the raw insert")
@@ -70,53 +69,59 @@ def loads(report: dict[str, Any]) -> Figure:
 
 def growth(report: dict[str, Any]) -> Figure:
     """Curves over the rows that are there, and over the messages that come, as ratios to the smallest."""
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
-    for axes, (name, points) in zip(
-        panels, (("rows", report["tables"]), ("messages", report["batches"])), strict=True
-    ):
-        for contender, step, colour, style in (
-            (OURS, FIRST, BLUE, "-"),
-            (OURS, AGAIN, BLUE, "--"),
-            (RAW, FIRST, ORANGE, "-"),
-        ):
-            seconds = [
-                one["seconds"]
-                for point in points
-                for one in point["results"]
-                if (one["contender"], one["step"]) == (contender, step)
-            ]
-            axes.plot(
-                range(len(points)),
-                [one / seconds[0] for one in seconds],
-                color=colour,
-                linestyle=style,
-                marker="o",
-                markersize=4,
-                label=f"{contender}, {step}",
-            )
-        axes.set_xticks(range(len(points)), [_short(point[name]) for point in points])
-        axes.grid(axis="y", color=FAINT, linewidth=0.6)
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel("times the smallest")
-    panels[0].set_title(f"{_short(report['messages'])} messages into a table of so many rows")
-    panels[1].set_title("So many messages into an empty table")
-    batches = [point["messages"] for point in report["batches"]]
-    panels[1].plot(
-        range(len(batches)),
-        [one / batches[0] for one in batches],
+    figure, (over_rows, over_messages) = plt.subplots(1, 2, figsize=(WIDTH, 3.7), layout="constrained")
+    rows = [point["rows"] for point in report["tables"]]
+    messages = [point["messages"] for point in report["batches"]]
+    # None is among the rows, and each of the others is ten times the one before.
+    places = range(len(rows))
+    _curves(over_rows, places, report["tables"])
+    over_rows.set_xticks(places, [_short(number) for number in rows])
+    over_rows.set_title(f"{_short(report['messages'])} messages into a table of so many rows")
+    _curves(over_messages, messages, report["batches"])
+    over_messages.plot(
+        messages,
+        [number / messages[0] for number in messages],
         color=GREY,
         linewidth=1,
         linestyle=":",
         label="in proportion",
     )
-    _legend(panels[1], "upper left")
+    over_messages.set_xticks(messages, [_short(number) for number in messages])
+    over_messages.set_title("So many messages into an empty table")
+    for axes in (over_rows, over_messages):
+        _floor(axes)
+        axes.set_ylabel("times the smallest")
+    figure.legend(*over_messages.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return figure
+
+
+def _curves(axes: Axes, places: Sequence[int], points: list[dict[str, Any]]) -> None:
+    for contender, step, colour, style in (
+        (OURS, FIRST, BLUE, "-"),
+        (OURS, AGAIN, BLUE, "--"),
+        (RAW, FIRST, ORANGE, "-"),
+    ):
+        seconds = [
+            one["seconds"]
+            for point in points
+            for one in point["results"]
+            if (one["contender"], one["step"]) == (contender, step)
+        ]
+        axes.plot(
+            places,
+            [one / seconds[0] for one in seconds],
+            color=colour,
+            linestyle=style,
+            marker="o",
+            markersize=4,
+            label=f"{contender}, {step}",
+        )
 
 
 def memory(report: dict[str, Any]) -> Figure:
     """Curves of memory over the time of a load, a panel for each size."""
     scales = sorted({one["scale"] for one in report["loads"]})
-    figure, panels = plt.subplots(1, len(scales), figsize=(WIDTH, 3.2), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(scales), figsize=(WIDTH, 3.5), sharey=True, layout="constrained")
     for axes, scale in zip(panels, scales, strict=True):
         for one in report["loads"]:
             if one["scale"] != scale:
@@ -126,17 +131,19 @@ def memory(report: dict[str, Any]) -> Figure:
             held = [size / 1e6 for _, size in one["course"]]
             axes.plot(seconds, held, color=colour, linewidth=1.5, label=one["contender"])
             axes.set_title(f"{one['messages']:,} messages, {one['bytes'] / 1e6:,.0f} MB")
-        axes.grid(axis="y", color=FAINT, linewidth=0.6)
         axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
         axes.set_xlabel("seconds")
+    for axes in panels:
+        _floor(axes)
     panels[0].set_ylabel("resident memory, MB")
-    _legend(panels[0], "upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
-def _legend(axes: Axes, place: str) -> None:
-    axes.legend(loc=place, fontsize=9)
+def _floor(axes: Axes) -> None:
+    """From nothing up to what was drawn; called when all is."""
+    axes.grid(axis="y", color=FAINT, linewidth=0.6)
+    axes.set_ylim(bottom=0)
 
 
 def _short(number: int) -> str:

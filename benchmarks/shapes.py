@@ -73,7 +73,7 @@ def _one_key(number: int) -> Objects:
 SHAPES = (
     Shape(name="tiny objects", make=_tiny_in_order, objects=600_000),
     Shape(name="tiny objects, keys in random order", make=_tiny_shuffled, objects=600_000),
-    Shape(name="one object of 40 MB among small ones", make=_one_huge, objects=20_000, largest=64 * 1024**2),
+    Shape(name="small objects and one of 40 MB", make=_one_huge, objects=20_000, largest=64 * 1024**2),
     Shape(name="small objects, all of one key", make=_one_key, objects=50_000),
 )
 

@@ -1,5 +1,6 @@
 """The tables of the page, each from the report of one part, and the sentences that only figures can say."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ Report = Mapping[str, Any]
 _ORDER = {FIRST: 0, AGAIN: 1, CHANGED: 2}
 _COLUMNS = ("seconds", "of raw", "processor, of raw", "peak memory, MB", "file, MB")
 _LONGEST = 120
+_WIDTH = 120
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> str:
@@ -67,8 +69,8 @@ def growth(report: Report) -> str:
         f" {_rise(batches, OURS.name, AGAIN):.1f} times ({AGAIN}); the raw insert takes"
         f" {_rise(batches, RAW.name, FIRST):.1f} times. The start of a process is in all of them."
     )
-    told = [over_tables, _curve("rows there", "rows", tables)]
-    told += [over_batches, _curve("messages", "messages", batches)]
+    told = [_filled(over_tables), _curve("rows there", "rows", tables)]
+    told += [_filled(over_batches), _curve("messages", "messages", batches)]
     return "\n\n".join(told)
 
 
@@ -117,7 +119,7 @@ def memory(report: Report) -> str:
         rises.append(f"{large / small:.2f} times for {contender.name}")
     times = loads[-1]["messages"] / loads[0]["messages"]
     told = f"With {times:.0f} times the messages the peak of memory is {' and '.join(rises)}."
-    return f"{told}\n\n{table(head, rows)}"
+    return f"{_filled(told)}\n\n{table(head, rows)}"
 
 
 def events(report: Report) -> str:
@@ -220,6 +222,10 @@ def _medians(report: Report) -> str:
 
 def _versions(report: Report) -> str:
     return ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + "."
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _WIDTH)
 
 
 def _mb(number: float) -> str:

@@ -17,7 +17,7 @@ def test_the_page_is_what_the_kept_results_make() -> None:
 
 
 def test_who_could_not_be_measured_is_named_with_the_reason() -> None:
-    """A part that failed, a contender that failed and one that cannot run here take nothing from the others."""
+    """What failed, a part or a contender, or cannot run here takes nothing from the others."""
     found = results()
     parts = found["parts"]
     parts["upsert"]["unable"]["a peer"] = "cannot be installed: no wheel"
