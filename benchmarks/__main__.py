@@ -75,12 +75,10 @@ def main() -> None:
     found = {part: kept / f"{part}.json" for part in TABLES}
     parts = {part: json.loads(file.read_text("utf-8")) for part, file in found.items() if file.exists()}
     results = {"size": size, "machine": machine(), "parts": parts}
-    page = PAGE if given.full else kept / "performance.md"
-    write(results, page)
-    if given.full:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    page, file = (PAGE, RESULTS) if given.full else (kept / "performance.md", kept / "results.json")
+    write(results, page, file)
     print(f"The page is {page}.")
-    if failed := [part for part, report in parts.items() if "failed" in report]:
+    if failed := [part for part in given.only if "failed" in parts[part]]:
         sys.exit(f"Not measured: {', '.join(failed)}.")
 
 

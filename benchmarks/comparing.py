@@ -5,7 +5,7 @@ import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.measuring import FailedError, Measured
@@ -28,12 +28,19 @@ def summary(rounds: Sequence[Round], base: Turn) -> list[dict[str, Any]]:
             "contender": contender,
             "step": step,
             **{
-                name: (max if name.endswith("bytes") else statistics.median)(one[name] for one in figures)
+                name: max(one[name] for one in figures)
+                if name.endswith("bytes")
+                else median(one[name] for one in figures)
                 for name in figures[0]
             },
         }
         for (contender, step), figures in found.items()
     ]
+
+
+def median(numbers: Iterable[float]) -> float:
+    """The median, without digits that mean nothing."""
+    return round(statistics.median(numbers), 4)
 
 
 def _figures(took: Measured, base: Measured) -> dict[str, float]:

@@ -5,13 +5,12 @@
 The work is small, the 220 messages of the sample mailbox once more, so that the difference shows.
 """
 
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparing import AGAIN, Round, Turn, part, tell
+from benchmarks.comparing import AGAIN, Round, Turn, median, part, tell
 from benchmarks.environments import ROOT
 from benchmarks.measuring import Measured, measure
 
@@ -60,10 +59,10 @@ def _beside(rounds: list[Round], contender: str) -> dict[str, Any]:
     pairs = list(zip(mine, alone, strict=True))
     return {
         "contender": contender,
-        "seconds": statistics.median(one.seconds for one in mine),
-        "cpu_seconds": statistics.median(one.cpu_seconds for one in mine),
-        "more_seconds": statistics.median(one.seconds - other.seconds for one, other in pairs),
-        "more_cpu_seconds": statistics.median(one.cpu_seconds - other.cpu_seconds for one, other in pairs),
+        "seconds": median(one.seconds for one in mine),
+        "cpu_seconds": median(one.cpu_seconds for one in mine),
+        "more_seconds": median(one.seconds - other.seconds for one, other in pairs),
+        "more_cpu_seconds": median(one.cpu_seconds - other.cpu_seconds for one, other in pairs),
     }
 
 

@@ -49,7 +49,7 @@ def run(*, quick: bool, rounds: int) -> dict[str, Any]:
                         "scale": scale,
                         "messages": messages,
                         "bytes": size_of(objects),
-                        "seconds": highest.seconds,
+                        "seconds": round(highest.seconds, 4),
                         "peak_bytes": highest.peak_bytes,
                         "file_bytes": highest.file_bytes,
                         "course": [(round(at, 2), held) for at, held in thinned(highest.course)],

@@ -6,6 +6,7 @@ Without an argument it is docs/performance.md, from results.json: after an edit 
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from benchmarks.tables import TABLES
 RESULTS = ROOT / "results.json"
 PAGE = ROOT.parent / "docs" / "performance.md"
 _TEXT = ROOT / "page.md"
+_PAIR = re.compile(r"\[\s+([\d.]+),\s+([\d.]+)\s+\]")
 
 
 def page(results: Mapping[str, Any]) -> str:
@@ -51,8 +53,8 @@ def _machine(results: Mapping[str, Any]) -> str:
     return told
 
 
-def write(results: dict[str, Any], target: Path) -> None:
-    """Draw the plots into `images/` beside the page, and write it. What was drawn is noted in the results."""
+def write(results: dict[str, Any], target: Path, file: Path) -> None:
+    """Write the page, its plots into `images/` beside it, and the results, in which stands what was drawn."""
     images = target.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     results.pop("plots_failed", None)
@@ -70,14 +72,16 @@ def write(results: dict[str, Any], target: Path) -> None:
     except FailedError as error:
         results["plots"], results["plots_failed"] = [], str(error)
     target.write_text(page(results), encoding="utf-8")
+    # Points of a curve stay on one line each.
+    text = _PAIR.sub(r"[\1, \2]", json.dumps(results, indent=1))
+    file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def main() -> None:
     source = Path(sys.argv[1]) if sys.argv[1:] else RESULTS
     target = source.with_name("performance.md") if sys.argv[1:] else PAGE
     results = json.loads(source.read_text(encoding="utf-8"))
-    write(results, target)
-    source.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write(results, target, source)
 
 
 if __name__ == "__main__":
