@@ -8,12 +8,13 @@ Resident memory of the process is looked at every 50 ms, beside the raw engine's
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.comparing import part, tell
-from benchmarks.environments import OURS, RAW
-from benchmarks.measuring import measure, remove, size_of
+from benchmarks.environments import OURS, RAW, Contender
+from benchmarks.measuring import FailedError, Measured, measure, remove, size_of
 from benchmarks.messages import LARGE, written
 
 SCALES = (1, 10)
@@ -27,35 +28,47 @@ def thinned(course: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
     return [max(stretch, key=lambda point: point[1]) for stretch in stretches]
 
 
+def loaded(contender: Contender, objects: Path, rounds: int) -> Measured:
+    """Of several first loads the one with the highest peak.
+
+    Raises:
+        FailedError: it failed, for want of memory perhaps.
+    """
+    file, found = objects.with_name("objects.db"), []
+    try:
+        for _ in range(rounds):
+            found.append(measure(contender.command(objects, file), file=file, sampled=True))
+            tell(f"{size_of(objects) / 1e6:,.0f} MB: {contender.name}", found[-1])
+            remove(file)
+    finally:
+        remove(file)
+    return max(found, key=lambda one: one.peak_bytes)
+
+
 def run(*, quick: bool, rounds: int) -> dict[str, Any]:
-    """Both sizes by both contenders; of several rounds the one with the highest peak."""
-    loads = []
+    """Both sizes by both contenders, and who failed at which."""
+    loads, failed = [], []
+    work = replace(LARGE, messages=LARGE.messages // (10 if quick else 1))
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        objects, file = Path(name) / "objects.jsonl", Path(name) / "objects.db"
-        for scale in SCALES:
-            work = replace(LARGE, messages=LARGE.messages // (10 if quick else 1))
-            messages = work.messages * scale
-            written(objects, work, times=scale)
-            for contender in (RAW, OURS):
-                found = []
-                for _ in range(rounds):
-                    found.append(measure(contender.command(objects, file), file=file, sampled=True))
-                    tell(f"{messages:,} messages: {contender.name}", found[-1])
-                    remove(file)
-                highest = max(found, key=lambda one: one.peak_bytes)
-                loads.append(
-                    {
-                        "contender": contender.name,
-                        "scale": scale,
-                        "messages": messages,
-                        "bytes": size_of(objects),
-                        "seconds": round(highest.seconds, 4),
-                        "peak_bytes": highest.peak_bytes,
-                        "file_bytes": highest.file_bytes,
-                        "course": [(round(at, 2), held) for at, held in thinned(highest.course)],
-                    }
-                )
-    return {"loads": loads}
+        objects = Path(name) / "objects.jsonl"
+        for scale, contender in product(SCALES, (RAW, OURS)):
+            if contender is RAW:
+                written(objects, work, times=scale)
+            load = {"contender": contender.name, "scale": scale, "messages": work.messages * scale}
+            try:
+                took = loaded(contender, objects, rounds)
+            except FailedError as error:
+                failed.append({**load, "why": str(error)})
+                continue
+            figures = {
+                "bytes": size_of(objects),
+                "seconds": round(took.seconds, 4),
+                "peak_bytes": took.peak_bytes,
+                "file_bytes": took.file_bytes,
+                "course": [(round(at, 2), held) for at, held in thinned(took.course)],
+            }
+            loads.append({**load, **figures})
+    return {"loads": loads, "failed_loads": failed}
 
 
 if __name__ == "__main__":

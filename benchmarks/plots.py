@@ -121,7 +121,9 @@ def _curves(axes: Axes, places: Sequence[int], points: list[dict[str, Any]]) -> 
 def memory(report: dict[str, Any]) -> Figure:
     """Curves of memory over the time of a load, a panel for each size."""
     scales = sorted({one["scale"] for one in report["loads"]})
-    figure, panels = plt.subplots(1, len(scales), figsize=(WIDTH, 3.5), sharey=True, layout="constrained")
+    figure, [panels] = plt.subplots(
+        1, len(scales), figsize=(WIDTH, 3.5), sharey=True, squeeze=False, layout="constrained"
+    )
     for axes, scale in zip(panels, scales, strict=True):
         for one in report["loads"]:
             if one["scale"] != scale:

@@ -37,10 +37,7 @@ def upsert(report: Report) -> str:
         for name, why in work["failed"].items()
     ]
     failed += report["unable"].items()
-    if failed:
-        lines = [f"- **{name}**: {why[:_LONGEST]}" for name, why in failed]
-        told.append("\n".join(["Not measured:", "", *lines]))
-    return "\n\n".join(told)
+    return "\n\n".join([*told, *_not_measured(failed)])
 
 
 def shapes(report: Report) -> str:
@@ -113,13 +110,21 @@ def memory(report: Report) -> str:
         for one in loads
     ]
     head = ("", "messages", "MB", "seconds", "peak memory, MB", "file, MB")
-    rises = []
-    for contender in (OURS, RAW):
-        small, *_, large = [one["peak_bytes"] for one in loads if one["contender"] == contender.name]
-        rises.append(f"{large / small:.2f} times for {contender.name}")
-    times = loads[-1]["messages"] / loads[0]["messages"]
-    told = f"With {times:.0f} times the messages the peak of memory is {' and '.join(rises)}."
-    return f"{_filled(told)}\n\n{table(head, rows)}"
+    told = [table(head, rows)]
+    peaks = {(one["contender"], one["scale"]): one["peak_bytes"] for one in loads}
+    scale = max(one["scale"] for one in loads)
+    rises = [
+        f"{peaks[contender.name, scale] / peaks[contender.name, 1]:.2f} times ({contender.name})"
+        for contender in (OURS, RAW)
+        if {(contender.name, scale), (contender.name, 1)} <= peaks.keys()
+    ]
+    if rises:
+        raised = f"{scale} times the messages raise the peak of memory to {' and '.join(rises)}."
+        told.insert(0, _filled(raised))
+    failed = [
+        (one["contender"], f"{one['messages']:,} messages: {one['why']}") for one in report["failed_loads"]
+    ]
+    return "\n\n".join([*told, *_not_measured(failed)])
 
 
 def events(report: Report) -> str:
@@ -222,6 +227,12 @@ def _medians(report: Report) -> str:
 
 def _versions(report: Report) -> str:
     return ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + "."
+
+
+def _not_measured(failed: Sequence[tuple[str, str]]) -> list[str]:
+    """Who failed, and why; nothing where nobody did."""
+    lines = [f"- **{name}**: {why[:_LONGEST]}" for name, why in failed]
+    return ["\n".join(["Not measured:", "", *lines])] if lines else []
 
 
 def _filled(text: str) -> str:
