@@ -33,7 +33,7 @@ def run(*, quick: bool, rounds: int) -> dict[str, Any]:
         written(objects, work)
         _ready(objects, ready)
         ours = ROOT / "contenders" / "to_bigquery.py"
-        commands = {
+        commands: dict[str, list[str | Path]] = {
             GOOGLE: [sys.executable, ROOT / "contenders" / "google_client.py", ready, endpoint],
             READY: [sys.executable, ours, objects, "ready"],
             OBJECTS: [sys.executable, ours, objects, "objects"],

@@ -35,7 +35,7 @@ def run(*, quick: bool, rounds: int) -> dict[str, Any]:  # noqa: ARG001 - small 
         folder = Path(name)
         configuration = _CONFIGURATION.format(store=folder / "run.db", mailbox=MAILBOX)
         (folder / "lorchestra.toml").write_text(configuration, encoding="utf-8")
-        commands = {
+        commands: dict[str, list[str | Path]] = {
             UNTRACKED: [sys.executable, _PROGRAM, MAILBOX, folder / "untracked.db"],
             TRACKED: [sys.executable, _PROGRAM, MAILBOX, folder / "tracked.db", "tracked"],
             RUN: [COMMAND, "run", "sample"],

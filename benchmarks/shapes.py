@@ -82,7 +82,15 @@ def measured(shape: Shape, folder: Path, rounds: int) -> dict[str, Any]:
     """One shape by both contenders."""
     objects = folder / "objects.jsonl"
     # In a process of its own: what a parent had in memory counts as its child's.
-    writer = [sys.executable, "-m", "benchmarks.shapes", "--write", shape.name, str(shape.objects), objects]
+    writer: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "benchmarks.shapes",
+        "--write",
+        shape.name,
+        str(shape.objects),
+        objects,
+    ]
     subprocess.run(writer, check=True)
     found: list[Round] = []
     for _ in range(rounds):
