@@ -31,6 +31,7 @@ mpl.rcParams.update(
         # Text stays text: small files, and the reader's own font.
         "svg.fonttype": "none",
         "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
         "font.size": 10,
         "axes.titlesize": 10.5,
         "axes.titlelocation": "left",
