@@ -17,7 +17,7 @@ from benchmarks.measuring import Measured, measure
 UNTRACKED, TRACKED, RUN = "no events", "three events by log_event()", "lorchestra run"
 COMMAND = Path(sys.executable).with_name("lorchestra")
 MAILBOX = ROOT.parent / "examples" / "mail" / "takeout.mbox"
-_PROGRAM = ROOT / "contenders" / "mailbox.py"
+_PROGRAM = ROOT / "contenders" / "takeout.py"
 _CONFIGURATION = """\
 [store]
 url = "duckdb:///{store}"

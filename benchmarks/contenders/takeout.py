@@ -1,4 +1,4 @@
-"""A mailbox by the source `takeout` and `upsert_objects()`: `python mailbox.py MBOX FILE [tracked]`.
+"""A mailbox by the source `takeout` and `upsert_objects()`: `python takeout.py MBOX FILE [tracked]`.
 
 `tracked` logs the three events of a run as a run does; without it there are none.
 """
