@@ -215,7 +215,8 @@ class DuckDBStore:
         return self._read("rows_at", {"places": list(places), **bounds})
 
     def close(self) -> None:
-        """Nothing stays open between calls."""
+        """The file is not open between calls; what opens it is let go of."""
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,7 @@ from lorchestra.errors import (
     StoreUnreachableError,
     StoreUnreadableError,
 )
+from lorchestra.stores.duckdb_engine import Attached, Engines
 from lorchestra.stores.duckdb_held import HeldConnection
 from lorchestra.stores.duckdb_interrupt import interrupted_by_signals
 from lorchestra.stores.duckdb_rows import ROWS_PER_GROUP, WRITE_THREADS
@@ -32,8 +33,6 @@ SET wal_autocheckpoint = '1KB';
 SET max_vacuum_tasks = 0;
 SET threads = {WRITE_THREADS};
 """
-# No identifier, so that no dataset can have this name.
-_ATTACHED = '"the file"'
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _LOCKED = "Could not set lock on file"
 # A look at the queue costs nothing, a try to open the file 10 ms of work.
@@ -67,6 +66,20 @@ class DuckDBFile:
         self._queue = FileQueue(path)
         self._seen = False
         self._kept = threading.local()
+        spilled = self._beside(".tmp")
+        self._readers = Engines(path, options="READ_ONLY", spilled=spilled, settings="")
+        self._writers = Engines(
+            path,
+            # The size of row groups can be chosen in no other way. Each thread fills some of its own.
+            options=f"ROW_GROUP_SIZE {ROWS_PER_GROUP}",
+            spilled=spilled,
+            settings=f"{_SETTINGS_OF_WRITERS} SET preserve_insertion_order = false",
+        )
+
+    def close(self) -> None:
+        """Let go of what is kept for the next time."""
+        self._readers.close()
+        self._writers.close()
 
     def exists(self) -> bool:
         """Whether there is anything at the path.
@@ -160,17 +173,17 @@ class DuckDBFile:
 
     @contextmanager
     def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._connect(read_only=read_only)
+        opened = self._connect(read_only=read_only)
+        is_sound = False
         try:
             self._keep_private(read_only=read_only)
-            with interrupted_by_signals(connection):
+            with interrupted_by_signals(opened.connection):
                 # In what it takes for a shell, as `python -c`, DuckDB draws a bar on standard output.
-                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-                if not read_only:
-                    connection.execute(_SETTINGS_OF_WRITERS)
-                yield connection
+                opened.connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+                yield opened.connection
+            is_sound = True
         finally:
-            connection.close()
+            opened.close(is_sound=is_sound)
             with suppress(OSError):
                 self._beside(".tmp").rmdir()
 
@@ -190,39 +203,37 @@ class DuckDBFile:
         path = self.path.resolve()
         return path.with_name(path.name + suffix)
 
-    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool) -> Attached:
         deadline = time.monotonic() + self._busy_timeout_seconds
         holder: re.Match[str] | None = None
         if self._queue.is_empty():
-            connection, holder = self._try(read_only=read_only)
-            if connection is not None:
-                return connection
+            opened, holder = self._try(read_only=read_only)
+            if opened is not None:
+                return opened
         next_try, pause = 0.0, _FIRST_TRY_SECONDS
         with self._queue.place() as place:
             while True:
                 over = (now := time.monotonic()) >= deadline
                 if over or (place.is_first() and now >= next_try):
-                    connection, holder = self._try(read_only=read_only)
-                    if connection is not None:
-                        return connection
+                    opened, holder = self._try(read_only=read_only)
+                    if opened is not None:
+                        return opened
                     next_try, pause = now + pause, min(pause * 2, _LAST_TRY_SECONDS)
                 if over:
                     raise self._busy(holder)
                 time.sleep(max(0.0, min(_LOOK_SECONDS, deadline - time.monotonic())))
 
-    def _try(
-        self, *, read_only: bool
-    ) -> tuple[duckdb.DuckDBPyConnection, None] | tuple[None, re.Match[str] | None]:
-        """A connection; or none while the file is busy, and who has it."""
+    def _try(self, *, read_only: bool) -> tuple[Attached, None] | tuple[None, re.Match[str] | None]:
+        """The file, open; or none while it is busy, and who has it."""
         before = self._identity()
         try:
-            connection = duckdb.connect(self.path, read_only=True) if read_only else self._writer()
-            if not read_only and self._identity() != before and not _has_tables(connection):
+            opened = self._readers.attached() if read_only else self._writer()
+            if not read_only and self._identity() != before and not _has_tables(opened.connection):
                 # It went at this very moment, and opening made a new one, empty.
                 self.path.unlink()
-                connection.close()
+                opened.close(is_sound=False)
                 raise self._gone()
-            return connection, None
+            return opened, None
         except (duckdb.IOException, duckdb.ConnectionException, duckdb.ResourceInUseException) as error:
             # The last two: this very process has the file open in another way.
             if isinstance(error, duckdb.IOException) and _LOCKED not in str(error):
@@ -231,25 +242,14 @@ class DuckDBFile:
         except (duckdb.Error, OSError) as error:
             raise self.failure("cannot be opened", error) from None
 
-    def _writer(self) -> duckdb.DuckDBPyConnection:
-        """Attached to an empty database: the size of row groups can be chosen in no other way."""
-        connection = duckdb.connect()
+    def _writer(self) -> Attached:
         try:
-            path, spilled = _quoted(self.path), _quoted(self._beside(".tmp"))
-            connection.execute(f"ATTACH {path} AS {_ATTACHED} (ROW_GROUP_SIZE {ROWS_PER_GROUP})")
-            # Each thread fills row groups of its own. No dataset may be taken for the empty database.
-            connection.execute(
-                f"USE {_ATTACHED}; DETACH memory; SET temp_directory = {spilled};"
-                " SET preserve_insertion_order = false"
-            )
+            return self._writers.attached()
         except duckdb.ResourceInUseException:
-            connection.close()
             # Who has it open in this very process, in a notebook, say, shares it.
-            return duckdb.connect(self.path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            shared = duckdb.connect(self.path)
+            shared.execute(_SETTINGS_OF_WRITERS)
+            return Attached(shared)
 
     def _identity(self) -> tuple[int, int] | None:
         """Which file it is, while it may be moved and others put into its place."""
@@ -279,10 +279,6 @@ class DuckDBFile:
         """What the engine or the operating system refused, by its reason."""
         kind = _REASONS.get(_reason(error) or "", StoreUnreachableError)
         return kind(f"store: {what}: {type(error).__name__}{cause(error)}", place=str(self.path))
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
