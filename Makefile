@@ -1,4 +1,4 @@
-# Everything runs in a virtual environment of its own, .venv: uv makes it where there is one, else pip.
+# Everything runs in a virtual environment of its own, .venv: uv makes it, else pip.
 .PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit bench bench-check clean
 .DEFAULT_GOAL := help
 
@@ -9,6 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 TOOLS := .venv/tools
+UV := 'uv>=0.9,<1'
 
 help: ## what can be typed here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,16 +66,19 @@ clean: ## remove the virtual environment and what the demo left
 
 $(TOOLS)/.ready: $(STAMP)
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3' 'uv>=0.9,<1'
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3' $(UV)
 	@touch $@
 
-# Where uv is there but cannot fetch (a proxy's certificate, say), pip may still.
+# pip takes ten times as long as uv, but may still fetch where uv cannot (a proxy's certificate, say).
 $(STAMP): pyproject.toml
 	@if ! { command -v uv >/dev/null 2>&1 \
 	        && uv venv --quiet --allow-existing .venv \
 	        && uv pip install --quiet --compile-bytecode --python $(BIN)/python --group dev -e .; }; then \
-	  $(PYTHON) -m venv .venv \
-	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
-	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev -e .; \
+	  $(PYTHON) -m venv .venv; \
+	  if ! { $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV) \
+	         && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --group dev -e .; }; then \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
+	    && $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev -e .; \
+	  fi; \
 	fi
 	@touch $@

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -58,11 +59,26 @@ def _make(folder: Path) -> None:
         shutil.rmtree(folder)
     home = folder / "home"
     home.mkdir(parents=True)
-    python = folder / "venv" / "bin" / "python"
-    run(sys.executable, "-m", "venv", str(folder / "venv"))
-    quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    run(str(python), "-m", "pip", "install", *quiet, "--no-deps", "-r", str(REQUIREMENTS))
+    python = install(folder / "venv", REQUIREMENTS)
     run(str(python), "-c", _IMPORT_SPATIAL, env=clean_environment(home))
+
+
+def install(venv: Path, requirements: Path) -> Path:
+    """Make a virtual environment with just these packages; its Python.
+
+    By uv, or else by pip, which takes ten times as long, but may still fetch where uv cannot.
+    """
+    python = venv / "bin" / "python"
+    wanted = ("--quiet", "--no-deps", "-r", str(requirements))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    if uv := shutil.which("uv", path=path):
+        run(sys.executable, "-m", "venv", "--without-pip", str(venv))
+        with suppress(RuntimeError):
+            run(uv, "pip", "install", "--python", str(python), *wanted)
+            return python
+    run(sys.executable, "-m", "venv", str(venv))
+    run(str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *wanted)
+    return python
 
 
 def run(*command: str, env: dict[str, str] | None = None) -> None:

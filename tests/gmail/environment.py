@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tests.emulator.environment import cache_folder, run
+from tests.emulator.environment import cache_folder, install, run
 
 _HERE = Path(__file__).parent
 _REQUIREMENTS = _HERE / "requirements.txt"
@@ -74,9 +74,7 @@ def _make(environment: GmailEnvironment) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir()
-    run(sys.executable, "-m", "venv", str(folder / "venv"))
-    quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    run(str(environment.python), "-m", "pip", "install", *quiet, "--no-deps", "-r", str(_REQUIREMENTS))
+    install(folder / "venv", _REQUIREMENTS)
     for path in _PACKAGES:
         shutil.copy(path, folder)
     quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
