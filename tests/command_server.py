@@ -1,12 +1,11 @@
 """A process that has imported what others wrote, and becomes the command in a child, again and again.
 
-Most of what a short command takes is loading DuckDB, pydantic and the like. Here that is done once; our own
-code is loaded anew by each child, which is a process like any other. `tests.commands` starts and asks it:
-a connection to the socket is a command. It brings the three standard files and a line of JSON, and ends with
-the exit code; the child dies where the asker hangs up.
+Most of what a short command takes is loading DuckDB, pydantic and the like, and taking them apart at the end.
+Here the one is done once and the other never. Our own code is loaded anew by each child, which is a process
+like any other. `tests.commands` starts and asks it: a connection to the socket is a command. It brings the
+three standard files and a line of JSON, and ends with the exit code; the child dies where the asker hangs up.
 """
 
-import gc
 import importlib
 import json
 import os
@@ -20,28 +19,50 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.forking import keep_loaded_modules
+
 _COMMAND = Path(sys.executable).with_name("lorchestra")
 
-# Nothing of ours, and nothing that starts a thread.
+# Nothing of ours, and nothing that starts a thread. A package that loads its parts late is named by these.
 _IMPORTED = (
+    "_strptime",
     "click",
     "dotenv",
     "duckdb",
+    "email.policy",
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.utf_8_sig",
     "filelock",
+    "glob",
+    "google.auth.impersonated_credentials",
     "google.auth.transport.requests",
     "google.cloud.bigquery",
     "google_auth_oauthlib.flow",
-    "keyring",
+    "keyring.backends.SecretService",
+    "keyring.backends.chainer",
+    "keyring.backends.kwallet",
+    "keyring.backends.libsecret",
+    "keyrings.alt.file",
+    "netrc",
     "orjson",
     "pyarrow.compute",
-    "pydantic",
+    "pydantic.fields",
+    "pydantic.functional_validators",
+    "pydantic.main",
+    "pydantic.plugin._loader",
+    "pydantic.plugin._schema_validator",
+    "pydantic.types",
     "rich.console",
     "rich.progress",
     "rich.table",
     "sqlglot.dialects.bigquery",
     "sqlglot.dialects.duckdb",
+    "tomllib",
+    "tzdata.zoneinfo",
     "tzlocal",
-    "uuid_utils",
+    "uuid_utils.compat",
+    "xxhash",
 )
 
 
@@ -105,7 +126,7 @@ if __name__ == "__main__":
     for name in _IMPORTED:
         importlib.import_module(name)
     assert not [name for name in sys.modules if name.split(".")[0] == "lorchestra"]
-    gc.freeze()
+    keep_loaded_modules()
     with socket.socket(fileno=int(sys.argv[1])) as waiting:
         asked = serve(waiting)
     become(asked)

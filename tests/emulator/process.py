@@ -16,15 +16,7 @@ from tests.emulator.environment import clean_environment, emulator_environment
 _START_SECONDS = 60
 _STOP_SECONDS = 5
 _ATTEMPTS = 3
-# On Linux the emulator asks to be killed with its parent, so that killed tests leave none behind.
-_LAUNCHER = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
+_LAUNCHER = Path(__file__).with_name("start.py")
 
 
 @contextmanager
@@ -48,12 +40,11 @@ def running_emulator() -> Iterator[str]:
 
 
 def _start(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], int]:
-    bin_ = folder / "venv" / "bin"
     port, grpc_port = _free_ports()
-    command = [str(bin_ / "bqemulator"), "start", "--ephemeral", "--log-level", "warning"]
+    command = ["start", "--ephemeral", "--log-level", "warning"]
     command += ["--rest-port", str(port), "--grpc-port", str(grpc_port)]
     process = subprocess.Popen(
-        [str(bin_ / "python"), "-c", _LAUNCHER, str(os.getpid()), *command],
+        [folder / "venv" / "bin" / "python", _LAUNCHER, str(os.getpid()), *command],
         env=clean_environment(folder / "home"),
         stdin=subprocess.DEVNULL,
         stdout=log,

@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.forking import keep_loaded_modules
+
 SITE = Path(__file__).with_name("site")
 sys.path.insert(0, str(SITE))
 
@@ -57,6 +59,7 @@ def serve() -> dict[str, Any]:
     )
     googlesql.translate(queries.internal_query("run_events", model.TableNames()), dialect="duckdb")
     names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    keep_loaded_modules()
     # The allocator of pyarrow knows how to be forked.
     _answer({"ready": os.getpid(), "threads": [name for name in names if not name.startswith("jemalloc")]})
     requests = os.fdopen(os.dup(0), "rb", buffering=0)

@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from tests.forking import keep_loaded_modules
 from tests.project import COMMAND, Outcome, Project
 
 PATIENCE_SECONDS = 400.0
@@ -123,6 +124,7 @@ def serve() -> dict[str, Any]:
         importlib.import_module(name)
     googlesql: Any = sys.modules["lorchestra.stores.googlesql"]
     googlesql.translate("SELECT 1", dialect="duckdb")
+    keep_loaded_modules()
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
     children: dict[int, tuple[int, int]] = {}
     asked = True
