@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it, else pip.
-.PHONY: help demo test test-bigquery fuzz reliability lint format docs lock audit bench bench-check clean
+.PHONY: help demo test emulator gmail test-bigquery fuzz reliability lint format docs lock audit bench bench-check clean
 .DEFAULT_GOAL := help
 
 # Tests start many processes; each would compile the package anew.
@@ -17,10 +17,12 @@ help: ## what can be typed here
 demo: $(STAMP) ## ingest the sample mailbox and look at it
 	@$(BIN)/python -m examples.demo
 
-test: $(STAMP) ## the whole test suite
-	@$(BIN)/python -m tests.emulator.environment > /dev/null
-	@$(BIN)/python -m tests.gmail.environment > /dev/null
+test: emulator gmail ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
+
+# The servers that the tests need, made once for a machine.
+emulator gmail: $(STAMP)
+	@$(BIN)/python -m tests.$@.environment > /dev/null
 
 test-bigquery: $(STAMP) ## the real BigQuery: PROJECT=... DATASET=..., which is made and removed
 	LORCHESTRA_LIVE_PROJECT=$(PROJECT) LORCHESTRA_LIVE_DATASET=$(DATASET) \

@@ -15,8 +15,9 @@ from typing import Any
 
 COMMAND = Path(sys.executable).with_name("lorchestra")
 _PATIENCE_SECONDS = 60.0
-# What Python reads before any of our code runs.
+# What Python reads before any of our code runs; keyring reads its own when it is used.
 _READ_AT_START = ("PYTHON", "LC_", "LANG")
+_READ_LATER = "PYTHON_KEYRING_BACKEND"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,11 @@ def run_command(
 
 
 def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_READ_AT_START) and name != _READ_LATER
+    }
 
 
 def _environment() -> dict[str, str]:

@@ -38,7 +38,7 @@ class GmailEnvironment:
 
     @property
     def emulate(self) -> Path:
-        return self.folder / "node_modules" / "emulate" / "dist" / "index.js"
+        return self.folder / "node_modules" / "emulate" / "dist" / "api.js"
 
     @property
     def _nodejs(self) -> Path:
