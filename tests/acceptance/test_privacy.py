@@ -332,13 +332,17 @@ def test_what_was_typed_goes_no_further_than_the_terminal(project: Project, cana
     """A name or a date that is wrong may be repeated to whoever typed it, and is kept nowhere."""
     typed = session(
         project,
+        # Something to look at, also where this test comes first.
+        ["run", JOB],
+        ["run", "mail"],
+        ["run", "explode"],
         ["run", JOB, "--since", canary("since")],
         ["run", canary("job")],
         ["runs", "show", canary("run")],
         ["query", canary("query name")],
     )
 
-    assert typed.codes == [2, 2, 2, 2]
+    assert typed.codes == [0, 0, 1, 2, 2, 2, 2]
     # From here on all of it must be clean, but for what was said.
     clean(canary, project, Session(b"", typed.codes, typed.noted))
 
