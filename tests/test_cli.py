@@ -483,14 +483,15 @@ def test_options_win_over_the_environment_and_that_over_the_file(project: Projec
     assert len(project.lorchestra("query", "latest_objects", "--format", "json", env=env).rows) == 3
 
 
-def test_data_goes_to_standard_output_and_talk_to_standard_error(ran: Project) -> None:
-    told = ran.lorchestra("run", "gone", "--json", code=1)
+def test_data_goes_to_standard_output_and_talk_to_standard_error(project: Project) -> None:
+    (project.folder / "takeout.mbox").unlink()
+    told = project.lorchestra("run", JOB, "--json", code=1)
     assert told.rows[0]["state"] == "failed"
     assert told.rows[0]["error_code"] == "source.unreadable"
     assert told.stderr.startswith("Error: ")
-    fresh = ran.lorchestra("query", "SELECT 1", "--store-url", "duckdb:///fresh.duckdb", code=1)
+    fresh = project.lorchestra("query", "SELECT 1", "--store-url", "duckdb:///fresh.duckdb", code=1)
     assert "Run `lorchestra setup`" in fresh.stderr
-    assert not (ran.folder / "fresh.duckdb").exists()
+    assert not (project.folder / "fresh.duckdb").exists()
 
 
 def test_completion_prints_a_script_that_completes_jobs(ran: Project) -> None:
