@@ -11,22 +11,25 @@ Our own key is `_lorchestra`: `left_out` and `left_out_bytes` name the parts tha
 `parse_error` the reason why a message has `raw` instead of `payload`.
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lorchestra.sources.mail_text import clean, decode_escaped, decode_text, header_text
+from lorchestra.sources.mail_text import clean, decode_escaped, header_text, unfolded
 from lorchestra.sources.mime import (
     MAX_DEPTH,
+    AnyPart,
     Head,
     NestedTooDeeplyError,
+    body_of,
+    headers_alone,
     parse_message,
     subparts,
-    transfer_decoded,
 )
-from lorchestra.sources.snippet import LOOKED_AT, html_snippet, plain_snippet
+from lorchestra.sources.mime_part import Part
+from lorchestra.sources.snippet import html_snippet, plain_snippet
 from lorchestra.sources.stored_message import MIB, StoredMessage
+from lorchestra.sources.transfer_encoding import Body, base64url
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 INLINE_LIMIT = 20 * MIB
 # The first words are found in the beginning of a message, for the raw format.
 _SNIPPET_SOURCE = 128 * 1024
+_NO_BODY = Body(b"")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +54,7 @@ class Envelope:
 @dataclass(slots=True)
 class _Leaf:
     part: dict[str, Any]
-    data: bytes
+    body: Body
     charset: str | None
 
     @property
@@ -79,7 +83,7 @@ def full_resource(stored: StoredMessage, head: Head, envelope: Envelope) -> dict
     except Exception as error:  # noqa: BLE001 (any message may break a parser, and none may be lost by it)
         resource = _resource(stored, envelope, "")
         if stored.is_whole:
-            resource["raw"] = _base64(stored.content)
+            resource["raw"] = base64url(stored.content).decode("ascii")
         return resource | {"_lorchestra": {"parse_error": type(error).__name__}}
     resource = _resource(stored, envelope, snippet) | {"payload": content.payload}
     if left_out:
@@ -96,7 +100,7 @@ def raw_resource(stored: StoredMessage, head: Head, envelope: Envelope) -> dict[
         snippet = _snippet(content.leaves)
     except Exception:  # noqa: BLE001 (the bytes are what counts; a message that breaks a parser has no snippet)
         snippet = ""
-    return _resource(stored, envelope, snippet) | {"raw": _base64(stored.content)}
+    return _resource(stored, envelope, snippet) | {"raw": base64url(stored.content).decode("ascii")}
 
 
 def _resource(stored: StoredMessage, envelope: Envelope, snippet: str) -> dict[str, Any]:
@@ -114,16 +118,18 @@ def _resource(stored: StoredMessage, envelope: Envelope, snippet: str) -> dict[s
 
 def _take_apart(stored: StoredMessage, head: Head) -> _Content:
     content = _Content({})
-    message = parse_message(stored.content, head) if stored.is_whole else head.message
+    message = parse_message(stored.content, head) if stored.is_whole else headers_alone(head)
     content.payload = _part(message, "", content.leaves)
     return content
 
 
-def _part(message: "Message[str, str]", part_id: str, leaves: list[_Leaf]) -> dict[str, Any]:
+def _part(message: AnyPart, part_id: str, leaves: list[_Leaf]) -> dict[str, Any]:
     if part_id.count(".") > MAX_DEPTH:
         raise NestedTooDeeplyError
-    headers = [{"name": name, "value": header_text(value)} for name, value in message.raw_items()]
-    _decode_parameters(message)
+    headers = _headers(message)
+    parsed = message.unusual if isinstance(message, Part) else message
+    if parsed is not None:
+        _decode_parameters(parsed)
     part: dict[str, Any] = {
         "partId": part_id,
         "mimeType": clean(message.get_content_type()),
@@ -135,10 +141,19 @@ def _part(message: "Message[str, str]", part_id: str, leaves: list[_Leaf]) -> di
         prefix = f"{part_id}." if part_id else ""
         part["parts"] = [_part(child, f"{prefix}{i}", leaves) for i, child in enumerate(subparts(message))]
     else:
-        data = transfer_decoded(message)
-        part["body"]["size"] = len(data)
-        leaves.append(_Leaf(part, data, _charset(message)))
+        body = body_of(message)
+        part["body"]["size"] = body.size
+        leaves.append(_Leaf(part, body, _charset(message)))
     return part
+
+
+def _headers(message: AnyPart) -> list[dict[str, str]]:
+    if isinstance(message, Part) and message.is_plain:
+        return [
+            {"name": name, "value": unfolded(value) if "\n" in value else value}
+            for name, value in message.fields
+        ]
+    return [{"name": name, "value": header_text(value)} for name, value in message.raw_items()]
 
 
 def _decode_parameters(message: "Message[str, str]") -> None:
@@ -148,14 +163,14 @@ def _decode_parameters(message: "Message[str, str]") -> None:
             message.replace_header(name, decode_escaped(value))
 
 
-def _filename(message: "Message[str, str]") -> str:
+def _filename(message: AnyPart) -> str:
     try:
-        return header_text(message.get_filename("") or "")
+        return header_text(message.get_filename() or "")
     except (LookupError, ValueError, TypeError, AttributeError):  # parameters that are no parameters
         return ""
 
 
-def _charset(message: "Message[str, str]") -> str | None:
+def _charset(message: AnyPart) -> str | None:
     try:
         return message.get_content_charset()
     except (LookupError, ValueError, TypeError, AttributeError):
@@ -166,13 +181,13 @@ def _fill(leaves: list[_Leaf]) -> list[dict[str, Any]]:
     """Put the data into the parts, texts first, and return the parts there was no room for."""
     room, left_out = INLINE_LIMIT, []
     for leaf in sorted(leaves, key=lambda leaf: not leaf.is_text_body):
-        length = 4 * ((len(leaf.data) + 2) // 3)
+        length = 4 * ((leaf.body.size + 2) // 3)
         if length > room:
             left_out.append(named_part(leaf.part))
             continue
         room -= length
-        leaf.part["body"]["data"] = _base64(leaf.data)
-        leaf.data = b""
+        leaf.part["body"]["data"] = leaf.body.base64url()
+        leaf.body = _NO_BODY
     return left_out
 
 
@@ -191,9 +206,5 @@ def _snippet(leaves: list[_Leaf]) -> str:
     for mime_type, shorten in (("text/plain", plain_snippet), ("text/html", html_snippet)):
         for leaf in leaves:
             if leaf.is_text_body and leaf.part["mimeType"] == mime_type:
-                return shorten(decode_text(leaf.data[:LOOKED_AT], leaf.charset))
+                return shorten(leaf.body, leaf.charset)
     return ""
-
-
-def _base64(data: bytes) -> str:
-    return urlsafe_b64encode(data).decode("ascii")

@@ -1,17 +1,32 @@
 """When a message arrived, in milliseconds since 1970 UTC, as the Gmail API's internalDate has it."""
 
 import calendar
+import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_tz
 
 from lorchestra.model import Window
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH = {name: number for number, name in enumerate(_MONTHS, start=1)}
+# A date as nearly all programs write it today.
+_USUAL = re.compile(
+    r"\s*(?:[A-Z][a-z][a-z], )?(\d\d?) ({}) ((?:19|20)\d\d) (\d\d):(\d\d):(\d\d)"
+    r"(?: ([+-]\d\d)(\d\d)(?: \([A-Z]+\))?)?\s*".format("|".join(_MONTHS)),
+    re.ASCII,
+)
+_EPOCH_DAY = _EPOCH.toordinal()
 
 
 def parse_mail_date(text: str) -> int | None:
     """An RFC 5322 date, or the many things that are meant for one; without a zone it is UTC."""
+    if usual := _USUAL.fullmatch(text):
+        day, month, year, hour, minute, second, zone_hours, zone_minutes = usual.groups()
+        days = date(int(year), _MONTH[month], 1).toordinal() - _EPOCH_DAY + int(day) - 1
+        ahead = int(zone_hours or 0) * 60 + int((zone_hours or "+")[0] + (zone_minutes or "0"))
+        return 1000 * (((days * 24 + int(hour)) * 60 + int(minute) - ahead) * 60 + int(second))
     try:
         parts = parsedate_tz(text)
         if parts is None:

@@ -7,14 +7,16 @@ in JSON and in a database's JSON functions.
 import binascii
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Codecs that Python knows and mail does not: they escape, warn or refuse to replace errors.
 _NOT_MAIL_CODECS = frozenset({"unicode_escape", "raw_unicode_escape", "undefined", "idna", "punycode"})
 # A word ends before the next one begins, or a header of many beginnings would take time by its square. ("=?="
 # is no beginning but the end of a word in base64.)
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?((?:(?!=\?(?!=)).)*?)\?=", re.DOTALL)
-_LINE_BREAKS = re.compile(r"[\r\n]+")
+# Codecs in which an ASCII byte is its character, whatever stands before it.
+_ASCII_AS_IT_IS = frozenset({"ascii", "utf-8", "iso8859-1", "iso8859-15", "cp1252"})
+_UTF8_LONGEST = 4
 
 
 def clean(text: str) -> str:
@@ -38,6 +40,25 @@ def decode_text(data: bytes, charset: str | None) -> str:
         return clean(_guess(data))
 
 
+def decoded_beginning(
+    beginning: Callable[[int], bytes], charset: str | None, *, size: int, characters: int
+) -> str:
+    """The first characters of `decode_text(beginning(size), charset)`, of fewer bytes where they tell.
+
+    `beginning` gives the first bytes of a text, as many as it is asked for.
+    """
+    codec = _mail_codec(charset) or "ascii"
+    if codec in _ASCII_AS_IT_IS:
+        data = beginning(min(characters, size))
+        if data.isascii():
+            return clean(data.decode("ascii"))
+        if codec == "utf-8":
+            # A character that is cut in two stands beyond those that are asked for.
+            data = beginning(min(_UTF8_LONGEST * (characters + 1), size))
+            return clean(data.decode("utf-8", "replace")[:characters])
+    return decode_text(beginning(size), charset)[:characters]
+
+
 def header_text(value: str) -> str:
     """A header's value as the Gmail API shows it: unfolded, encoded words (RFC 2047) decoded.
 
@@ -47,10 +68,15 @@ def header_text(value: str) -> str:
     if not value.isascii():
         value = decode_escaped(value)
     if "\n" in value or "\r" in value:
-        value = _LINE_BREAKS.sub("", value).lstrip(" \t")
+        value = unfolded(value)
     if "=?" in value:
         value = "".join(_decoded_words(value))
     return clean(value)
+
+
+def unfolded(value: str) -> str:
+    """A header's value without its line breaks."""
+    return value.replace("\r", "").replace("\n", "").lstrip(" \t")
 
 
 def decode_escaped(value: str) -> str:

@@ -16,7 +16,8 @@ from lorchestra.sources.mail_dates import in_window, received_date, written_date
 from lorchestra.sources.mail_paths import find_mailboxes
 from lorchestra.sources.maildir_reader import maildir_size, read_maildir
 from lorchestra.sources.mbox_reader import NotAnMboxError, Quoting, read_mbox
-from lorchestra.sources.mime import HeaderFields, parse_head
+from lorchestra.sources.mime import parse_head
+from lorchestra.sources.mime_part import HeaderFields
 from lorchestra.sources.stored_message import StoredMessage
 
 MessageFormat = Literal["full", "raw"]

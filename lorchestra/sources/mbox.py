@@ -3,10 +3,11 @@
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.mailbox_source import MailboxOptions, MailboxSource
-from lorchestra.sources.mime import HeaderFields
+from lorchestra.sources.mime_part import HeaderFields
 from lorchestra.sources.stored_message import StoredMessage
 
 _LABELS_OF_FLAGS = {"F": "STARRED", "T": "TRASH", "D": "DRAFT"}
+_STATUS = frozenset({"status", "x-status"})
 
 
 class MboxOptions(MailboxOptions):
@@ -36,7 +37,10 @@ def _labels_of_flags(flags: str) -> list[str]:
 
 
 def _labels_of_status(headers: HeaderFields) -> list[str]:
-    values = {name.lower(): value for name, value in headers if name.lower() in {"status", "x-status"}}
+    values = {}
+    for name, value in headers:
+        if (lower := name.lower()) in _STATUS:
+            values[lower] = value
     labels = ["UNREAD"] if "R" not in values.get("status", "R") else []
     marks = values.get("x-status", "")
     return labels + [

@@ -6,7 +6,7 @@ from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.gmail_labels import takeout_label_ids
 from lorchestra.sources.mailbox_source import MailboxOptions, MailboxSource
-from lorchestra.sources.mime import HeaderFields
+from lorchestra.sources.mime_part import HeaderFields
 from lorchestra.sources.stored_message import StoredMessage
 
 _MESSAGE_NUMBER = re.compile(rb"From (\d{1,20})@xxx\b")
