@@ -36,9 +36,9 @@ def takeout_label_ids(headers: Iterable[tuple[str, str]]) -> list[str]:
     if not values:
         return []
     ids: dict[str, None] = {}
-    opened = False
+    opened, known = False, _label_ids()
     for label in _split(",".join(header_text(value) for value in values)):
-        label_id = _label_ids().get(_comparable(label), label)
+        label_id = known.get(label) or known.get(_comparable(label), label)
         opened = opened or label_id == _OPENED
         if label_id not in _STATES:
             ids[label_id] = None

@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_tz
 
@@ -38,20 +38,14 @@ def parse_mail_date(text: str) -> int | None:
     return seconds * 1000
 
 
-def received_date(headers: Iterable[tuple[str, str]]) -> int | None:
+def received_date(received: Sequence[str]) -> int | None:
     """The date of the topmost Received header, which the last server on the way wrote."""
-    for name, value in headers:
-        if name.lower() == "received":
-            return parse_mail_date(value.rpartition(";")[2])
-    return None
+    return parse_mail_date(received[0].rpartition(";")[2]) if received else None
 
 
-def written_date(headers: Iterable[tuple[str, str]]) -> int | None:
-    """The Date header: the sender's claim, so only the last resort."""
-    for name, value in headers:
-        if name.lower() == "date":
-            return parse_mail_date(value)
-    return None
+def written_date(dates: Sequence[str]) -> int | None:
+    """The topmost Date header: the sender's claim, so only the last resort."""
+    return parse_mail_date(dates[0]) if dates else None
 
 
 def in_window(arrived_ms: int | None, window: Window) -> bool:

@@ -16,14 +16,13 @@ from lorchestra.sources.mail_dates import in_window, received_date, written_date
 from lorchestra.sources.mail_paths import find_mailboxes
 from lorchestra.sources.maildir_reader import maildir_size, read_maildir
 from lorchestra.sources.mbox_reader import NotAnMboxError, Quoting, read_mbox
-from lorchestra.sources.mime import parse_head
-from lorchestra.sources.mime_part import HeaderFields
+from lorchestra.sources.mime import Head, parse_head
 from lorchestra.sources.stored_message import StoredMessage
 
 MessageFormat = Literal["full", "raw"]
 _Path = Annotated[str, Field(min_length=1)]
 #: What a source makes of a message's `From ` line, flags and headers: id, threadId and labelIds.
-Identify = Callable[[StoredMessage, HeaderFields], tuple[str, str, list[str]]]
+Identify = Callable[[StoredMessage, Head], tuple[str, str, list[str]]]
 
 
 class MailboxOptions(SourceOptions):
@@ -126,13 +125,12 @@ class MailboxSource:
 
     def _record(self, stored: StoredMessage, window: Window) -> Record | Rejection | None:
         head = parse_head(stored.content)
-        headers = head.fields
-        arrived = _arrived(stored, headers)
+        arrived = _arrived(stored, head)
         if not in_window(arrived, window):
             return None
         if self.options.format == "raw" and not stored.is_whole:
             return Rejection(reason="too_large", position=stored.position)
-        message_id, thread_id, label_ids = self.identify(stored, headers)
+        message_id, thread_id, label_ids = self.identify(stored, head)
         envelope = Envelope(id=message_id, thread_id=thread_id, label_ids=label_ids, internal_date=arrived)
         resource = raw_resource if self.options.format == "raw" else full_resource
         return Record(data=resource(stored, head, envelope), position=stored.position)
@@ -151,10 +149,10 @@ class MailboxSource:
         )
 
 
-def _arrived(stored: StoredMessage, headers: HeaderFields) -> int | None:
+def _arrived(stored: StoredMessage, head: Head) -> int | None:
     arrived = from_line_date(stored.from_line)
     if arrived is None:
-        arrived = received_date(headers)
+        arrived = received_date(head.values("received"))
     if arrived is None:
         arrived = stored.filed_at
-    return written_date(headers) if arrived is None else arrived
+    return written_date(head.values("date")) if arrived is None else arrived

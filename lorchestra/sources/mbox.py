@@ -3,11 +3,10 @@
 from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.mailbox_source import MailboxOptions, MailboxSource
-from lorchestra.sources.mime_part import HeaderFields
+from lorchestra.sources.mime import Head
 from lorchestra.sources.stored_message import StoredMessage
 
 _LABELS_OF_FLAGS = {"F": "STARRED", "T": "TRASH", "D": "DRAFT"}
-_STATUS = frozenset({"status", "x-status"})
 
 
 class MboxOptions(MailboxOptions):
@@ -18,7 +17,7 @@ def open_mbox(options: MboxOptions, context: SourceContext) -> MailboxSource:
     return MailboxSource(options=options, base=context.base, identify=identify_mbox, maildirs=True)
 
 
-def identify_mbox(stored: StoredMessage, headers: HeaderFields) -> tuple[str, str, list[str]]:
+def identify_mbox(stored: StoredMessage, head: Head) -> tuple[str, str, list[str]]:
     """The SHA-256 of the message's bytes as id and thread, so that identical copies are one object.
 
     Labels come from a Maildir's flags (no S: UNREAD, F: STARRED, T: TRASH, D: DRAFT), or from the Status and
@@ -28,7 +27,7 @@ def identify_mbox(stored: StoredMessage, headers: HeaderFields) -> tuple[str, st
     message_id = stored.sha256()
     if stored.flags is not None:
         return message_id, message_id, _labels_of_flags(stored.flags)
-    return message_id, message_id, _labels_of_status(headers)
+    return message_id, message_id, _labels_of_status(head)
 
 
 def _labels_of_flags(flags: str) -> list[str]:
@@ -36,16 +35,17 @@ def _labels_of_flags(flags: str) -> list[str]:
     return unread + [label for flag, label in _LABELS_OF_FLAGS.items() if flag in flags]
 
 
-def _labels_of_status(headers: HeaderFields) -> list[str]:
-    values = {}
-    for name, value in headers:
-        if (lower := name.lower()) in _STATUS:
-            values[lower] = value
-    labels = ["UNREAD"] if "R" not in values.get("status", "R") else []
-    marks = values.get("x-status", "")
+def _labels_of_status(head: Head) -> list[str]:
+    status, marks = (_last(head, name) for name in ("status", "x-status"))
+    labels = [] if status is None or "R" in status else ["UNREAD"]
     return labels + [
-        label for mark, label in (("F", "STARRED"), ("D", "TRASH"), ("T", "DRAFT")) if mark in marks
+        label for mark, label in (("F", "STARRED"), ("D", "TRASH"), ("T", "DRAFT")) if mark in (marks or "")
     ]
+
+
+def _last(head: Head, name: str) -> str | None:
+    values = head.values(name)
+    return values[-1] if values else None
 
 
 MBOX = SourceType(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.feedparser import BytesFeedParser
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from lorchestra.sources.mime_part import HeaderFields, Part
+from lorchestra.sources.mime_part import Part
 from lorchestra.sources.sparse_find import sparse_find
 from lorchestra.sources.transfer_encoding import Body
 
@@ -47,10 +47,14 @@ class Head:
     message: AnyPart
     body_start: int
 
-    @property
-    def fields(self) -> HeaderFields:
-        """Every header in order, values as they stand (folded; 8-bit bytes as surrogate escapes)."""
-        return self.message.fields if isinstance(self.message, Part) else list(self.message.raw_items())
+    def values(self, name: str) -> list[str]:
+        """The values of every header of this name, which is in lower case, as they stand.
+
+        (They are folded, and 8-bit bytes are surrogate escapes.)
+        """
+        if isinstance(self.message, Part):
+            return self.message.values(name)
+        return [value for other, value in self.message.raw_items() if other.lower() == name]
 
 
 def parse_head(content: bytes, start: int = 0, end: int | None = None) -> Head:

@@ -45,7 +45,7 @@ class Part:
 
     def read_parameters(self) -> None:
         """Read what the headers say of the content; to be called before it is asked for."""
-        kind, disposition = self._topmost("content-type"), self._topmost("content-disposition")
+        kind, disposition = self.topmost("content-type"), self.topmost("content-disposition")
         typed = parameters(kind) if kind is not None else (self._kind, self._parameters)
         disposed = parameters(disposition) if disposition is not None else ("", self._disposition)
         if typed and disposed and "/" in typed[0]:
@@ -56,6 +56,12 @@ class Part:
         for name, value in self.fields:
             if name.lower() in _WITH_PARAMETERS:
                 self.unusual.set_raw(name, value)
+
+    def values(self, name: str) -> list[str]:
+        """Those of all of them."""
+        if name not in self._names:
+            return []
+        return [value for lower, (_, value) in zip(self._names, self.fields, strict=True) if lower == name]
 
     def raw_items(self) -> Iterator[tuple[str, str]]:
         """Every header in order, as it stands."""
@@ -92,7 +98,8 @@ class Part:
 
     def decoded(self) -> Body:
         """The body with its transfer encoding undone."""
-        return decoded(self.body, self._topmost(_ENCODING) or "")
+        return decoded(self.body, self.topmost(_ENCODING) or "")
 
-    def _topmost(self, name: str) -> str | None:
+    def topmost(self, name: str) -> str | None:
+        """The value of the first header of this name, which is in lower case."""
         return self.fields[self._names.index(name)][1] if name in self._names else None

@@ -6,7 +6,7 @@ from lorchestra.idem_keys import gmail_idem_key
 from lorchestra.sources.base import SourceContext, SourceType
 from lorchestra.sources.gmail_labels import takeout_label_ids
 from lorchestra.sources.mailbox_source import MailboxOptions, MailboxSource
-from lorchestra.sources.mime_part import HeaderFields
+from lorchestra.sources.mime import Head
 from lorchestra.sources.stored_message import StoredMessage
 
 _MESSAGE_NUMBER = re.compile(rb"From (\d{1,20})@xxx\b")
@@ -21,7 +21,7 @@ def open_takeout(options: TakeoutOptions, context: SourceContext) -> MailboxSour
     return MailboxSource(options=options, base=context.base, identify=identify_takeout, maildirs=False)
 
 
-def identify_takeout(stored: StoredMessage, headers: HeaderFields) -> tuple[str, str, list[str]]:
+def identify_takeout(stored: StoredMessage, head: Head) -> tuple[str, str, list[str]]:
     """The ids that the Gmail API uses for the same message and thread, and its label ids.
 
     `From N@xxx` and X-GM-THRID hold them as decimal numbers; the API writes them in hexadecimal, without
@@ -30,12 +30,12 @@ def identify_takeout(stored: StoredMessage, headers: HeaderFields) -> tuple[str,
     number = _MESSAGE_NUMBER.match(stored.from_line)
     message_id = (_api_id(number[1].decode()) if number else None) or stored.sha256()
     thread_id = message_id
-    for name, value in headers:
-        if name.lower() == "x-gm-thrid":
-            thread = _THREAD_NUMBER.fullmatch(value)
-            thread_id = (_api_id(thread[1]) if thread else None) or message_id
-            break
-    return message_id, thread_id, takeout_label_ids(headers)
+    numbers = head.values("x-gm-thrid")
+    if numbers:
+        thread = _THREAD_NUMBER.fullmatch(numbers[0])
+        thread_id = (_api_id(thread[1]) if thread else None) or message_id
+    labels = [("X-Gmail-Labels", value) for value in head.values("x-gmail-labels")]
+    return message_id, thread_id, takeout_label_ids(labels)
 
 
 def _api_id(decimal: str) -> str | None:

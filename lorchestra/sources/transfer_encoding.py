@@ -8,6 +8,7 @@ _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 # From the alphabet of mail to that of URLs; every other byte is NUL.
 _URL_SAFE_OF = dict(zip(_LETTERS + b"+/=", _LETTERS + b"-_=", strict=True))
 _TO_URL_SAFE = bytes(_URL_SAFE_OF.get(byte, 0) for byte in range(256))
+_PADDING = frozenset({b"=", b"=="})
 _AS_IT_STANDS = frozenset({"", "7bit", "8bit", "binary"})
 
 
@@ -72,6 +73,6 @@ def _url_safe(body: bytes) -> bytes | None:
     if padding >= 0:
         last = text[-4:]
         # Bits that stand in no byte are zero, as an encoder would leave them.
-        if padding < len(text) - 2 or urlsafe_b64encode(urlsafe_b64decode(last)) != last:
+        if text[padding:] not in _PADDING or urlsafe_b64encode(urlsafe_b64decode(last)) != last:
             return None
     return text

@@ -1,6 +1,7 @@
 """The short way to a parsed message ends where the email package's own parser does."""
 
 import email
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from lorchestra.sources import mime
 from lorchestra.sources.mbox_reader import read_mbox
-from lorchestra.sources.mime import parse_head, parse_message, transfer_decoded
+from lorchestra.sources.mime import body_of, parse_head, parse_message, transfer_decoded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
 
 MAIL = Path(__file__).resolve().parents[2] / "examples" / "mail"
@@ -76,8 +78,21 @@ def seen(message: "Message[str, str]") -> Any:
     )
 
 
+def leaves_of(message: Any) -> "Iterator[Any]":
+    parts = mime.subparts(message)
+    for part in parts:
+        yield from leaves_of(part)
+    if not parts:
+        yield message
+
+
 def check(content: bytes) -> None:
-    assert seen(parse_message(content, parse_head(content))) == seen(email.message_from_bytes(content))
+    message, expected = parse_message(content, parse_head(content)), email.message_from_bytes(content)
+    assert seen(message) == seen(expected)
+    for ours, theirs in zip(leaves_of(message), leaves_of(expected), strict=True):
+        assert ours.get_content_charset() == theirs.get_content_charset()
+        body, data = body_of(ours), transfer_decoded(theirs)
+        assert (body.size, body.base64url()) == (len(data), urlsafe_b64encode(data).decode())
 
 
 def assembled(
@@ -114,6 +129,69 @@ def test_of_whatever_is_made_of_parts(content: bytes, edits: list[tuple[float, i
         at = int(where * len(content))
         content = content[:at] + put + content[at + length :]
     check(content)
+
+
+PARAMETER = st.builds(
+    lambda around, name, equals, value: f"{around};{around}{name}{equals}{value}",
+    st.sampled_from(["", " ", "\n\t", "\x0b", '"']),
+    st.sampled_from(["charset", "Charset", "boundary", "name", "name*", "filename", "filename*0", "", "a b"]),
+    st.sampled_from(["=", " = ", ""]),
+    st.sampled_from(
+        [
+            "b",
+            '"b"',
+            '"b "',
+            '"a b.pdf"',
+            "a b",
+            "<b>",
+            '"<b>"',
+            "''",
+            "UTF-8''%C3%A9",
+            '"a;b"',
+            '"a\\"b"',
+            '"',
+            "",
+            '""',
+            "utf-8",
+            "é",
+            "a=b",
+            "\\b",
+            "=?utf-8?Q?=C3=A9?=",
+        ]
+    ),
+)
+PARAMETERS = st.builds(
+    lambda kind, rest, end: kind + "".join(rest) + end,
+    st.sampled_from(
+        [
+            "text/plain",
+            "Text/HTML",
+            "multipart/mixed",
+            "message/rfc822",
+            "text",
+            "a/b/c",
+            "",
+            "attachment",
+            "é/b",
+            "attachment ",
+            "multipart/digest",
+            "name=b",
+            '"text/plain"',
+            "text/ plain",
+        ]
+    ),
+    st.lists(PARAMETER, max_size=3),
+    st.sampled_from(["", ";", " ", "; ", ";;", " x"]),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(kind=PARAMETERS, disposition=st.none() | PARAMETERS, line=LINE)
+def test_of_whatever_stands_in_its_parameters(kind: str, disposition: str | None, line: bytes) -> None:
+    """Quoted or not, encoded, named twice, and what is no parameter at all."""
+    headers = [b"Content-Type: " + kind.encode()]
+    headers += [b"Content-Disposition: " + disposition.encode()] if disposition is not None else []
+    check(assembled(headers, None, line.join([b"--b", b"", b"text", b"--b--", b""]), b"", line))
 
 
 @pytest.mark.parametrize("name", ["takeout.mbox"])
