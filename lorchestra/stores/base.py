@@ -1,6 +1,6 @@
 """What every store is, and how one is opened by its URL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from importlib.metadata import EntryPoints, distribution, entry_points
@@ -134,27 +134,20 @@ def snapshot(store: Store) -> AbstractContextManager[None]:
     return store.snapshot() if isinstance(store, GivesSnapshots) else nullcontext()
 
 
-class Hold(Protocol):
-    """A store that stays open from one merge to the next."""
-
-    def is_due(self) -> bool:
-        """Whether others wait for it, or it has been open for long."""
-
-    def let_go(self) -> None:
-        """Close it until the next merge."""
-
-
 @runtime_checkable
 class HoldsOpen(Protocol):
     """**Capability:** merges that follow each other closely need not open the store anew each time."""
 
-    def held(self) -> AbstractContextManager[Hold]:
-        """Within it, the store may stay open after a merge of this thread; not if it is due then."""
+    def held(self) -> AbstractContextManager[Callable[[], None]]:
+        """Within it, the store may stay open after a merge of this thread; calling what it gives closes it.
+
+        One that others wait for is closed by itself.
+        """
 
 
-def held(store: Store) -> AbstractContextManager[Hold | None]:
-    """The store, open from one merge to the next where it can be."""
-    return store.held() if isinstance(store, HoldsOpen) else nullcontext()
+def held(store: Store) -> AbstractContextManager[Callable[[], None]]:
+    """The store, open from one merge to the next where it can be; what it gives lets go of it."""
+    return store.held() if isinstance(store, HoldsOpen) else nullcontext(lambda: None)
 
 
 @runtime_checkable

@@ -23,7 +23,6 @@ from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_state
 from lorchestra.setup.differences import described, differences
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
-from lorchestra.stores.duckdb_held import HeldConnection
 from lorchestra.stores.duckdb_merge import BatchMerge
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
 from lorchestra.stores.duckdb_rows import row_of
@@ -134,7 +133,7 @@ class DuckDBStore:
             log_first=False,
         )
 
-    def held(self) -> AbstractContextManager[HeldConnection]:
+    def held(self) -> AbstractContextManager[Callable[[], None]]:
         """Merges of this thread share a connection while nobody waits for the file."""
         return self._file.held()
 

@@ -4,7 +4,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -134,14 +134,17 @@ class DuckDBFile:
             yield connection
 
     @contextmanager
-    def held(self) -> Iterator[HeldConnection]:
-        """Until it ends, writes of this thread share a connection as long as nobody waits for the file."""
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Until it ends, writes of this thread share a connection as long as nobody waits for the file.
+
+        What it gives lets go of the file until the next write.
+        """
         held = HeldConnection(
             self._opened, identity=self._identity, is_wanted=lambda: not self._queue.is_empty()
         )
         self._kept.held = held
         try:
-            yield held
+            yield held.let_go
         finally:
             self._kept.held = None
             held.let_go()

@@ -43,12 +43,8 @@ class HeldConnection:
         except BaseException:
             self.let_go()
             raise
-        if self.is_due():
+        if self._is_wanted() or time.monotonic() - self._since > _HELD_SECONDS_MAX:
             self.let_go()
-
-    def is_due(self) -> bool:
-        """Whether somebody waits for the file, or it was held for long."""
-        return self._is_wanted() or time.monotonic() - self._since > _HELD_SECONDS_MAX
 
     def let_go(self) -> None:
         """Let go of the file."""

@@ -9,12 +9,10 @@ from typing import Self
 
 from lorchestra.model import MergeCounts
 from lorchestra.stack_clients.event_client.batches import Batch
-from lorchestra.stores.base import Hold, Store, held
+from lorchestra.stores.base import Store, held
 
-# Where batches are collected faster, the store is not let go of between them.
-_QUICK_SECONDS = 0.5
-# How often it is looked whether others wait for it meanwhile.
-_LOOK_SECONDS = 0.02
+# Where the next batch comes sooner, the store is not let go of in between.
+_LINGER_SECONDS = 0.02
 
 
 class MergeThread:
@@ -34,8 +32,6 @@ class MergeThread:
         self._waiting: Batch | None = None
         self._is_merging = self._no_more = self._has_ended = self._is_awaited = False
         self._failed: BaseException | None = None
-        self._collects_since = time.monotonic()
-        self._lingers = 0.0
         self._handed: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._freed: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -57,11 +53,8 @@ class MergeThread:
         Raises:
             The error of a batch before; nothing more is merged.
         """
-        took = time.monotonic() - self._collects_since
-        self._lingers = 2 * took if took < _QUICK_SECONDS else 0.0
         while not self._left(batch):
             self._freed.get()
-        self._collects_since = time.monotonic()
 
     def _left(self, batch: Batch) -> bool:
         bounds = self._store.batch_bounds
@@ -114,8 +107,8 @@ class MergeThread:
 
     def _run(self) -> None:
         try:
-            with held(self._store) as hold:
-                while (batch := self._next(hold)) is not None:
+            with held(self._store) as let_go:
+                while (batch := self._next(let_go)) is not None:
                     self.counts.append(self._merge(batch))
                     del batch
                     self._free()
@@ -136,8 +129,8 @@ class MergeThread:
             self._is_awaited = False
             self._freed.put(None)
 
-    def _next(self, hold: Hold | None) -> Batch | None:
-        lingers_until = time.monotonic() + self._lingers
+    def _next(self, let_go: Callable[[], None]) -> Batch | None:
+        lingers: float | None = _LINGER_SECONDS
         while True:
             was_the_last = self._no_more
             with self._lock:
@@ -149,8 +142,7 @@ class MergeThread:
             if was_the_last:
                 return None
             try:
-                self._handed.get(timeout=None if hold is None else _LOOK_SECONDS)
+                self._handed.get(timeout=lingers)
             except queue.Empty:
-                if hold is not None and (hold.is_due() or time.monotonic() >= lingers_until):
-                    hold.let_go()
-                    hold = None
+                let_go()
+                lingers = None
