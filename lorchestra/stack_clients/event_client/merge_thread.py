@@ -30,7 +30,7 @@ class MergeThread:
         self._merge = merge
         self._lock = threading.Lock()
         self._waiting: Batch | None = None
-        self._is_merging = self._no_more = self._has_ended = self._is_awaited = False
+        self._is_busy = self._no_more = self._has_ended = self._is_awaited = False
         self._failed: BaseException | None = None
         self._handed: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._freed: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -44,7 +44,7 @@ class MergeThread:
         The interpreter is handed over every 5 ms at most, and a merge needs it a dozen times for a moment. It
         took half as long again while another thread computed without a pause.
         """
-        if self._is_merging:
+        if self._is_busy:
             time.sleep(0)
 
     def hand_over(self, batch: Batch) -> None:
@@ -61,7 +61,7 @@ class MergeThread:
         with self._lock:
             if self._failed is not None:
                 raise self._failed
-            if self._waiting is None and (bounds.join or not self._is_merging):
+            if self._waiting is None and (bounds.join or not self._is_busy):
                 self._waiting = batch
                 self._handed.put(None)
                 return True
@@ -121,7 +121,7 @@ class MergeThread:
 
     def _free(self) -> None:
         with self._lock:
-            self._is_merging = False
+            self._is_busy = False
             self._tell()
 
     def _tell(self) -> None:
@@ -136,7 +136,7 @@ class MergeThread:
             with self._lock:
                 if (batch := self._waiting) is not None:
                     self._waiting = None
-                    self._is_merging = True
+                    self._is_busy = True
                     self._tell()
                     return batch
             if was_the_last:
@@ -144,5 +144,7 @@ class MergeThread:
             try:
                 self._handed.get(timeout=lingers)
             except queue.Empty:
+                self._is_busy = True
                 let_go()
+                self._free()
                 lingers = None
