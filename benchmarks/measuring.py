@@ -60,6 +60,8 @@ def measure(
     Raises:
         FailedError: it failed, or took too long.
     """
+    # What others wrote goes to the disk now, not while this one waits for its own.
+    os.sync()
     with tempfile.TemporaryFile() as told:
         started = time.perf_counter()
         # A session of its own, so that those which it starts end with it.
