@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
 
 import duckdb
 
@@ -46,8 +47,8 @@ class Engines:
     def __init__(self, path: Path, *, options: str, spilled: Path, settings: str) -> None:
         self._attach = f"ATTACH {_quoted(path)} AS {_FILE} ({options}); USE {_FILE}"
         self._settings = f"SET temp_directory = {_quoted(spilled)}; {settings}"
-        self._process = os.getpid()
         self._kept: list[duckdb.DuckDBPyConnection] = []
+        _all.add(self)
 
     def attached(self) -> Attached:
         """The file, open.
@@ -78,9 +79,6 @@ class Engines:
         self._kept.append(engine)
 
     def _engine(self) -> duckdb.DuckDBPyConnection:
-        if self._process != os.getpid():
-            # An engine has threads, and they stay behind in the process that forked.
-            self._process, self._kept = os.getpid(), []
         try:
             return self._kept.pop()
         except IndexError:
@@ -89,6 +87,18 @@ class Engines:
         # No dataset may be taken for the database that there is without a file.
         engine.execute(f"ATTACH ':memory:' AS {_NO_FILE}; USE {_NO_FILE}; DETACH memory; {self._settings}")
         return engine
+
+
+_all: WeakSet[Engines] = WeakSet()
+
+
+def _close_all() -> None:
+    for engines in list(_all):
+        engines.close()
+
+
+# An engine has threads, which stay behind in the process that forks; the other one would crash at its end.
+os.register_at_fork(before=_close_all)
 
 
 def _quoted(path: Path) -> str:

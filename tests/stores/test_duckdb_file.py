@@ -71,6 +71,30 @@ with duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "ro") as connection:
 """
 
 
+FORKER = """
+import os, sys
+from lorchestra.stack_clients.event_client import log_event
+from lorchestra.stores import open_store
+
+store = open_store(f"duckdb:///{sys.argv[1]}")
+
+def log():
+    log_event(event_type="job.started", source_system="s", correlation_id="c", bq_client=store)
+
+def forked(work):
+    if (process := os.fork()) == 0:
+        work()
+        sys.exit()
+    return os.waitpid(process, 0)[1]
+
+log()
+store.query("SELECT 1")
+statuses = forked(lambda: None), forked(log)
+log()
+print(*statuses, store.query("SELECT COUNT(*) AS n FROM `events_dev.event_log`").to_pylist())
+"""
+
+
 def merger(path: Path, name: str, *, calls: int, size: int, file_limit: int = 0) -> subprocess.Popen[str]:
     arguments = [f"duckdb:///{path}", name, str(calls), str(size), str(file_limit)]
     return subprocess.Popen([sys.executable, "-c", MERGER, *arguments], stdout=subprocess.PIPE, text=True)
@@ -328,6 +352,18 @@ def test_no_lock_is_held_between_batches(open_file: OpenFile, tmp_path: Path) ->
         batch_size=2,
     )
     assert result.inserted == 6
+
+
+def test_who_forks_can_go_on_and_so_can_the_other(tmp_path: Path) -> None:
+    """With a store that was used before: nothing of the engine stays behind in the new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKER, str(tmp_path / "lorchestra.duckdb")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("0 0 [{'n': 3}]\n", "", 0)
 
 
 def test_two_processes_lose_and_double_nothing(open_file: OpenFile, tmp_path: Path) -> None:
