@@ -25,7 +25,7 @@ from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
 from lorchestra.stores.duckdb_merge import BatchMerge
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
-from lorchestra.stores.duckdb_rows import row_of
+from lorchestra.stores.duckdb_rows import WRITE_MEMORY_BYTES, row_of
 from lorchestra.stores.duckdb_translations import duckdb_sql, translated
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ T = TypeVar("T")
 
 # Merges keep their memory flat, whatever the machine has: what the engine needs for a usual batch, or so many
 # times the batch when one object is huge. Queries may use what DuckDB takes by default.
-_WRITE_MEMORY = 400 * 1024 * 1024
 _MEMORY_PER_BATCH_BYTE = 16
 _TYPES = {"STRING": "VARCHAR", "TIMESTAMP": "TIMESTAMP WITH TIME ZONE", "JSON": "JSON"}
 _SETUP = "Run `lorchestra setup` to make the tables."
@@ -129,7 +128,7 @@ class DuckDBStore:
             return MergeCounts(inserted=0, updated=0, unchanged=0)
         return self._write(
             lambda connection: BatchMerge(connection, batch, self._statement).run(),
-            memory=max(_WRITE_MEMORY, sum(map(len, batch.payloads)) * _MEMORY_PER_BATCH_BYTE),
+            memory=sum(map(len, batch.payloads)) * _MEMORY_PER_BATCH_BYTE,
             log_first=False,
         )
 
@@ -243,7 +242,7 @@ class DuckDBStore:
         self,
         work: Callable[[duckdb.DuckDBPyConnection], T],
         *,
-        memory: int = _WRITE_MEMORY,
+        memory: int = 0,
         make_tables: bool = True,
         log_first: bool = True,
     ) -> T:
@@ -251,13 +250,12 @@ class DuckDBStore:
         log = "DEFAULT" if log_first else "0"
         with self._file.open_for_writing() as connection:
             try:
-                connection.execute(
-                    f"SET memory_limit = '{memory}B'; SET auto_checkpoint_skip_wal_threshold = {log}; BEGIN"
-                )
-                if make_tables and not self._known_to_exist:
-                    self._create(connection)
-                result = work(connection)
-                connection.execute("COMMIT")
+                with _memory(connection, memory):
+                    connection.execute(f"SET auto_checkpoint_skip_wal_threshold = {log}; BEGIN")
+                    if make_tables and not self._known_to_exist:
+                        self._create(connection)
+                    result = work(connection)
+                    connection.execute("COMMIT")
             except (duckdb.BinderException, duckdb.CatalogException, duckdb.ConstraintException) as error:
                 _rollback(connection)
                 raise StoreSchemaError(
@@ -313,6 +311,24 @@ def _has_view(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
     statement = "SELECT 1 FROM duckdb_views() WHERE schema_name = $schema AND view_name = 'job_runs'"
     # All rows, not one: a result that is not read to its end keeps the connection busy.
     return connection.execute(statement, {"schema": schema}).fetchall() != []
+
+
+@contextmanager
+def _memory(connection: duckdb.DuckDBPyConnection, needed: int) -> Iterator[None]:
+    """More memory than usual, where it is needed.
+
+    Not set each time: then the engine gives all free memory of the process back to the system, and the next
+    batch has to get it again, page by page.
+    """
+    if needed <= WRITE_MEMORY_BYTES:
+        yield
+        return
+    connection.execute(f"SET memory_limit = '{needed}B'")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):
+            connection.execute(f"SET memory_limit = '{WRITE_MEMORY_BYTES}B'")
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:

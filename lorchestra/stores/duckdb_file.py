@@ -21,7 +21,7 @@ from lorchestra.errors import (
 from lorchestra.stores.duckdb_engine import Attached, Engines
 from lorchestra.stores.duckdb_held import HeldConnection
 from lorchestra.stores.duckdb_interrupt import interrupted_by_signals
-from lorchestra.stores.duckdb_rows import ROWS_PER_GROUP, WRITE_THREADS
+from lorchestra.stores.duckdb_rows import ROWS_PER_GROUP, WRITE_MEMORY_BYTES, WRITE_THREADS
 from lorchestra.stores.file_queue import FileQueue
 
 # Small blocks: a run of a few rows grows the file by 0.1 MB instead of 0.8 MB; bulk loads are as fast.
@@ -32,6 +32,7 @@ SET wal_autocheckpoint = '1KB';
 -- Compacting on its own, the engine would rewrite gigabytes at the end of a run of ten rows.
 SET max_vacuum_tasks = 0;
 SET threads = {WRITE_THREADS};
+SET memory_limit = '{WRITE_MEMORY_BYTES}B';
 """
 _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _LOCKED = "Could not set lock on file"

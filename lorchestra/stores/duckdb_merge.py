@@ -34,9 +34,9 @@ class BatchMerge:
         """Write what is new or changed, and note when the rest was seen."""
         [(seed,)] = self._run("digest_seed")
         self._digests = rows.Digests.of(self._batch, seed=seed)
-        self._show("staged", rows.staged(self._batch, self._digests))
         reached(Step.BATCH_STAGED)
-        [(new, others)] = self._run("match_batch")
+        self._run("match_batch", **rows.staged(self._batch, self._digests))
+        [(new, others)] = self._run("count_matched")
         if others:
             self._replace()
         objects, changed = len(self._batch.idem_keys), len(self._changed)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from xxhash import xxh3_64_intdigest, xxh3_128_digest
+import orjson
+from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 from lorchestra.model import Event, StagedBatch
 from lorchestra.setup import EVENT_LOG_COLUMNS
@@ -18,23 +19,25 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Threads of the engine while it writes. More would need more memory.
 WRITE_THREADS = max(1, min(4, os.cpu_count() or 1))
+#: Memory of the engine while it writes what is not larger than a batch should be.
+WRITE_MEMORY_BYTES = 400 * 1024 * 1024
 #: The fewest that the engine has in a row group, which one thread compresses.
 ROWS_PER_GROUP = 2048
 
 
 @dataclass(frozen=True)
 class Digests:
-    """Hashes of keys, of 64 bits, and of their payloads, of 128."""
+    """Hashes of keys, of 64 bits, and of their payloads, of 128 in hexadecimal."""
 
     key_hashes: Sequence[int]
-    payload_hashes: Sequence[bytes]
+    payload_hashes: Sequence[str]
 
     @classmethod
     def of(cls, batch: StagedBatch, *, seed: int) -> Self:
         """Those of a batch, in its order."""
         return cls(
             [xxh3_64_intdigest(key.encode(), seed=seed) for key in batch.idem_keys],
-            [xxh3_128_digest(payload, seed=seed) for payload in batch.payloads],
+            [xxh3_128_hexdigest(payload, seed=seed) for payload in batch.payloads],
         )
 
     def at(self, numbers: Sequence[int]) -> "Digests":
@@ -48,24 +51,23 @@ class Digests:
         """As columns of a table."""
         import pyarrow as pa  # noqa: PLC0415 - only where there is something to merge
 
-        payload_hashes = pa.array(self.payload_hashes, pa.binary(16))
         return {
             "key_hash": pa.array(self.key_hashes, pa.uint64()),
-            "payload_hash": pa.ExtensionArray.from_storage(pa.uuid(), payload_hashes),
+            "payload_hash": pa.array(self.payload_hashes, pa.string()),
         }
 
 
-def staged(batch: StagedBatch, digests: Digests) -> "pa.Table":
-    """The keys of a batch and its digests, numbered."""
-    import pyarrow as pa  # noqa: PLC0415
+def staged(batch: StagedBatch, digests: Digests) -> dict[str, Any]:
+    """The keys of a batch and its digests, as parameters: lists as JSON.
 
-    return pa.table(
-        {
-            "number": pa.array(range(len(batch.idem_keys)), pa.int64()),
-            "idem_key": pa.array(batch.idem_keys, pa.string()),
-            **digests.columns(),
-        }
-    )
+    So what is merged again unchanged needs no Arrow, which takes 0.15 s to load.
+    """
+    return {
+        "objects": len(batch.idem_keys),
+        "idem_keys": orjson.dumps(batch.idem_keys).decode(),
+        "key_hashes": orjson.dumps(digests.key_hashes).decode(),
+        "payload_hashes": orjson.dumps(digests.payload_hashes).decode(),
+    }
 
 
 def unknown(payloads: Sequence[tuple[int, bytes]]) -> "pa.Table":
