@@ -17,6 +17,7 @@ from benchmarks.measuring import FailedError, Measured, measure, remove, size_of
 from benchmarks.messages import LARGE, SMALL, Work, written
 
 _YARDSTICK: Turn = (RAW.name, FIRST)
+_FAR_BEHIND = 3.0
 
 
 class Measurements:
@@ -41,7 +42,7 @@ class Measurements:
         found: dict[Turn, Measured] = {}
         self._steps(RAW, (FIRST,), found)
         for contender in self._contenders:
-            if contender.name in self._failed:
+            if contender.name in self._failed or self._is_far_behind(contender):
                 continue
             steps = (FIRST, AGAIN, CHANGED) if contender is OURS else (FIRST, AGAIN)
             try:
@@ -50,6 +51,14 @@ class Measurements:
                 self._failed[contender.name] = str(error)
                 tell(f"{self._work.name} {contender.name} failed: {error}")
         self._rounds.append(found)
+
+    def _is_far_behind(self, contender: Contender) -> bool:
+        """Whether another look at it would tell nothing new."""
+        return any(
+            one[contender.name, FIRST].seconds > _FAR_BEHIND * one[_YARDSTICK].seconds
+            for one in self._rounds
+            if (contender.name, FIRST) in one
+        )
 
     def _steps(self, contender: Contender, steps: Sequence[str], found: dict[Turn, Measured]) -> None:
         file = self._folder / f"{Path(contender.script).stem}.db"
