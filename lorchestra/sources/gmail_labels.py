@@ -8,7 +8,7 @@ import csv
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -24,15 +24,14 @@ _APOSTROPHE = "\u2019"
 _SPACES = re.compile(r"\s+")
 
 
-def takeout_label_ids(headers: Iterable[tuple[str, str]]) -> list[str]:
-    """The label ids of a Takeout message, in the order of its labels, each once.
+def takeout_label_ids(values: Sequence[str]) -> list[str]:
+    """The label ids of a Takeout message by its X-Gmail-Labels, in the order of its labels, each once.
 
     A label of Gmail's own becomes its id (`Inbox` is INBOX, in any language known here), a user's label stays
     as it is named. `Opened` and `Archived` are no labels but the absence of UNREAD and INBOX, and fall away.
     A message whose labels hold neither `Unread` nor `Opened` is UNREAD, unless it is SENT or a DRAFT. A
     message without the header has no labels.
     """
-    values = [value for name, value in headers if name.lower() == "x-gmail-labels"]
     if not values:
         return []
     ids: dict[str, None] = {}

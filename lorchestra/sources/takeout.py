@@ -34,8 +34,7 @@ def identify_takeout(stored: StoredMessage, head: Head) -> tuple[str, str, list[
     if numbers:
         thread = _THREAD_NUMBER.fullmatch(numbers[0])
         thread_id = (_api_id(thread[1]) if thread else None) or message_id
-    labels = [("X-Gmail-Labels", value) for value in head.values("x-gmail-labels")]
-    return message_id, thread_id, takeout_label_ids(labels)
+    return message_id, thread_id, takeout_label_ids(head.values("x-gmail-labels"))
 
 
 def _api_id(decimal: str) -> str | None:

@@ -18,7 +18,7 @@ class Attached:
         self,
         connection: duckdb.DuckDBPyConnection,
         engine: duckdb.DuckDBPyConnection | None = None,
-        keep: Callable[[duckdb.DuckDBPyConnection], None] = lambda engine: engine.close(),
+        keep: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
     ) -> None:
         self.connection = connection
         self._engine = engine
@@ -29,7 +29,7 @@ class Attached:
         engine, self._engine = self._engine, None
         try:
             self.connection.close()
-            if engine is not None and is_sound:
+            if engine is not None and self._keep is not None and is_sound:
                 engine.execute(f"DETACH {_FILE}")
                 self._keep(engine)
                 engine = None
@@ -72,17 +72,21 @@ class Engines:
 
     def close(self) -> None:
         """Let go of all engines that nobody uses."""
-        while self._kept:
-            self._kept.pop().close()
+        while (engine := self._taken()) is not None:
+            engine.close()
 
     def _keep(self, engine: duckdb.DuckDBPyConnection) -> None:
         self._kept.append(engine)
 
-    def _engine(self) -> duckdb.DuckDBPyConnection:
+    def _taken(self) -> duckdb.DuckDBPyConnection | None:
         try:
             return self._kept.pop()
         except IndexError:
-            pass
+            return None
+
+    def _engine(self) -> duckdb.DuckDBPyConnection:
+        if (kept := self._taken()) is not None:
+            return kept
         engine = duckdb.connect()
         # No dataset may be taken for the database that there is without a file.
         engine.execute(f"ATTACH ':memory:' AS {_NO_FILE}; USE {_NO_FILE}; DETACH memory; {self._settings}")

@@ -148,6 +148,6 @@ def _from_takeout(stored: bytes, message: mailbox.mboxMessage) -> Message:
         id=identity,
         thread_id=format(int(thread), "x") if thread else identity,
         raw=_QUOTED_FROM.sub(rb"\1", _ADDED_BY_TAKEOUT.sub(b"", head + b"\n") + empty_line[1:] + body),
-        label_ids=tuple(takeout_label_ids(message.items())),
+        label_ids=tuple(takeout_label_ids(message.get_all("X-Gmail-Labels", []))),
         internal_date=datetime.strptime(from_line["date"], _FROM_LINE_DATE),  # noqa: DTZ007 (has a zone)
     )
