@@ -35,7 +35,7 @@ def run(*, quick: bool, rounds: int) -> dict[str, Any]:
         ours = ROOT / "contenders" / "to_bigquery.py"
         commands: dict[str, list[str | Path]] = {
             GOOGLE: [sys.executable, ROOT / "contenders" / "google_client.py", ready, endpoint],
-            READY: [sys.executable, ours, objects, "ready"],
+            READY: [sys.executable, ours, ready, "ready"],
             OBJECTS: [sys.executable, ours, objects, "objects"],
         }
         found: list[Round] = []

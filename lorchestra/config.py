@@ -1,7 +1,6 @@
 """Settings: `lorchestra.toml`, then the environment, then the options of the command; the later one wins.
 
-The only reader of the environment. A mistake is answered with its place, never with the value, which may be
-a secret.
+A mistake is answered with its place, never with the value, which may be a secret.
 """
 
 import os
@@ -32,6 +31,7 @@ from lorchestra.config_tables import (
     StoreSettings,
     is_job_name,
 )
+from lorchestra.environment import environment
 from lorchestra.errors import ConfigError
 from lorchestra.model import TableNames
 
@@ -46,7 +46,6 @@ __all__ = [
     "Settings",
     "SpoolSettings",
     "StoreSettings",
-    "environment",
     "is_job_name",
     "kind_of_mistakes",
     "load_settings",
@@ -161,11 +160,6 @@ def load_settings(config: Path | None = None, *, overrides: Overrides | None = N
         environment=MappingProxyType({**dotenv, **process}),
         position=position,
     )
-
-
-def environment() -> dict[str, str]:
-    """A copy of the environment of the process, without what `.env` adds to it in `Settings.environment`."""
-    return dict(os.environ)  # noqa: TID251 - this is the one place where the environment is read
 
 
 def tables_from_environment() -> TableNames:

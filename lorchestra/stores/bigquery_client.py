@@ -20,7 +20,7 @@ from google.cloud import bigquery
 from google.oauth2 import credentials as oauth2
 from google.oauth2 import service_account
 
-from lorchestra.config import environment
+from lorchestra.environment import environment
 from lorchestra.errors import ConfigError
 from lorchestra.store_url import BigQueryUrl
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, is_transient, service_errors

@@ -16,8 +16,9 @@ from lorchestra.stores.bigquery_client import CALL_SECONDS, Repetitions
 from lorchestra.stores.bigquery_errors import SERVICE_ERRORS, is_transient
 
 #: A multiple of 256 KiB, as the protocol wants (https://cloud.google.com/bigquery/docs/reference/api-uploads).
-#: A piece has `CALL_SECONDS` to arrive.
-PIECE_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 8 * 1024 * 1024
+#: A piece has so long to arrive: at half a megabit a second it does.
+_PIECE_SECONDS = 120.0
 
 _COMPLETE = (HTTPStatus.OK, HTTPStatus.CREATED)
 _INCOMPLETE = HTTPStatus.PERMANENT_REDIRECT
@@ -82,7 +83,7 @@ def _send_piece(http: Any, file: IO[bytes], upload: Any, repetitions: Repetition
                 upload.recover(http)
                 if upload.bytes_uploaded == upload.total_bytes:
                     raise ConnectionError("the job is not there yet")
-            answer = upload.transmit_next_chunk(http, timeout=CALL_SECONDS)
+            answer = upload.transmit_next_chunk(http, timeout=_PIECE_SECONDS)
             if upload.finished:
                 return answer
             if upload.bytes_uploaded == before:

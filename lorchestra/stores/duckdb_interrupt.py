@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import duckdb
 
@@ -39,8 +39,10 @@ def _told_of_signals(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
 
     def listen() -> None:
-        if os.read(hears, 1):
-            connection.interrupt()
+        # A second signal ends the wait for this thread, and the connection may then be closed already.
+        with suppress(duckdb.ConnectionException):
+            if os.read(hears, 1):
+                connection.interrupt()
 
     thread = threading.Thread(target=listen, name="signals-of-a-query", daemon=True)
     thread.start()

@@ -32,6 +32,7 @@ from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from lorchestra.stores import Store, open_store
 from lorchestra.stores.base import Diagnoses, snapshot
 from lorchestra.stores.duckdb_file import DuckDBFile
+from lorchestra.stores.duckdb_interrupt import interrupted_by_signals
 from lorchestra.stores.file_queue import FileQueue
 from tests.project import wait_until
 
@@ -598,6 +599,20 @@ def test_ctrl_c_during_a_query_is_ctrl_c(duckdb_store: Store) -> None:
         duckdb_store.query(long)
     timer.join()
     assert duckdb_store.query("SELECT 1 AS one").to_pylist() == [{"one": 1}]
+
+
+def test_a_signal_that_finds_the_connection_closed_says_nothing() -> None:
+    """A second signal ends every wait at once; the thread that hears of signals must not fail for it."""
+    heard = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.set())
+    connection = duckdb.connect()
+    try:
+        with interrupted_by_signals(connection):
+            connection.close()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert heard.wait(5)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 # The first time, and the last
