@@ -18,6 +18,25 @@ BOUNDS = BatchBounds(bytes=100, seconds=20.0, join=True)
 entries = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.binary(min_size=1, max_size=120)), max_size=40)
 
 
+class Gated(Recorder):
+    """A store that begins with a batch, goes on when it is let, and says when it has `size` objects."""
+
+    batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.began, self.go_on, self.has_all = threading.Event(), threading.Event(), threading.Event()
+        self.merged: list[StagedBatch] = []
+
+    def merge(self, batch: StagedBatch) -> MergeCounts:
+        self.began.set()
+        assert self.go_on.wait(10)
+        self.merged.append(batch)
+        if sum(len(one.idem_keys) for one in self.merged) == self.size:
+            self.has_all.set()
+        return super().merge(batch)
+
+
 def closed(found: list[tuple[str, bytes]], batch_size: int) -> list[Batch]:
     return list(batches(found, batch_size, BOUNDS, give_way=lambda: None))
 
@@ -63,85 +82,54 @@ def test_joining_changes_no_count(found: list[tuple[str, bytes]], batch_size: in
 
 def test_small_batches_that_wait_are_merged_as_one() -> None:
     """A store that is slow to begin is begun with once for all that came meanwhile."""
-    began, go_on = threading.Event(), threading.Event()
-    merged: list[StagedBatch] = []
-
-    class Slow(Recorder):
-        batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
-
-        def merge(self, batch: StagedBatch) -> MergeCounts:
-            merged.append(batch)
-            began.set()
-            assert go_on.wait(10)
-            return super().merge(batch)
+    store = Gated(40)
 
     def objects() -> Iterator[dict[str, Any]]:
         for number in range(40):
             if number == 11:
-                assert began.wait(10)
+                assert store.began.wait(10)
             yield {"id": f"{number:08x}"}
-        go_on.set()
+        store.go_on.set()
 
-    result = upsert(Slow(), objects(), batch_size=10)
+    result = upsert(store, objects(), batch_size=10)
 
-    assert [len(batch.idem_keys) for batch in merged] == [10, 30]
-    assert [batch.index for batch in merged] == [0, 1]
+    assert [len(batch.idem_keys) for batch in store.merged] == [10, 30]
+    assert [batch.index for batch in store.merged] == [0, 1]
     assert (result.batches, result.records, result.inserted) == (4, 40, 40)
 
 
 def test_what_waits_is_merged_as_soon_as_the_store_is_free() -> None:
     """A source that pauses keeps nothing from the store that was handed over before."""
-    began, go_on, all_merged = threading.Event(), threading.Event(), threading.Event()
-    merged: list[str] = []
-
-    class Slow(Recorder):
-        batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
-
-        def merge(self, batch: StagedBatch) -> MergeCounts:
-            began.set()
-            assert go_on.wait(10)
-            merged.extend(batch.idem_keys)
-            if len(merged) == 6:
-                all_merged.set()
-            return super().merge(batch)
+    store = Gated(6)
 
     def objects() -> Iterator[Any]:
         for number in range(7):
             if number == 3:
-                assert began.wait(10)
+                assert store.began.wait(10)
             if number == 6:
-                go_on.set()
-                assert all_merged.wait(10)
+                store.go_on.set()
+                assert store.has_all.wait(10)
             yield {"id": f"{number:08x}"}
 
-    assert upsert(Slow(), objects(), batch_size=2).inserted == 7
+    assert upsert(store, objects(), batch_size=2).inserted == 7
 
 
 def test_what_waits_is_merged_before_an_error_is_raised() -> None:
     """Batches before a bad object are merged, those that had to wait too."""
-    began, go_on = threading.Event(), threading.Event()
-    merged: list[str] = []
-
-    class Slow(Recorder):
-        batch_bounds = BatchBounds(bytes=1_000_000, seconds=20.0, join=True)
-
-        def merge(self, batch: StagedBatch) -> MergeCounts:
-            began.set()
-            assert go_on.wait(10)
-            merged.extend(batch.idem_keys)
-            return super().merge(batch)
+    store = Gated(8)
 
     def objects() -> Iterator[Any]:
         for number in range(9):
             if number == 4:
-                assert began.wait(10)
+                assert store.began.wait(10)
             yield {"id": f"{number:08x}"}
-        go_on.set()
+        store.go_on.set()
         yield "no object"
 
     with pytest.raises(ObjectError, match="number 10"):
-        upsert(Slow(), objects(), batch_size=2)
-    assert len(merged) == 8
+        upsert(store, objects(), batch_size=2)
+    assert store.has_all.is_set()
+    assert sum(len(batch.idem_keys) for batch in store.merged) == 8
 
 
 def test_after_a_failed_merge_nothing_more_is_handed_over() -> None:
