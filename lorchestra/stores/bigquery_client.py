@@ -154,13 +154,23 @@ def make_client(target: BigQueryUrl) -> bigquery.Client:
     options = ClientOptions(quota_project_id=None if emulator else target.quota_project)
     if emulator:
         options.api_endpoint = emulator if "://" in emulator else f"http://{emulator}"
-    return bigquery.Client(
+    client = bigquery.Client(
         project=target.project,
         credentials=_anonymous_credentials() if emulator else _credentials(target),
         location=target.location,
         client_options=options,
         client_info=_client_info(user_agent=f"lorchestra/{version('lorchestra')}"),
     )
+    _look_for_proxies_once(client)
+    return client
+
+
+def _look_for_proxies_once(client: Any) -> None:
+    """Left alone, `requests` looks for proxies, certificates and passwords of the host before each call."""
+    # The client has no public way to its session and its address.
+    session, host = client._http, client._connection.get_api_base_url_for_mtls()  # noqa: SLF001
+    found = session.merge_environment_settings(host, {}, None, None, None)
+    session.proxies, session.verify, session.trust_env = found["proxies"], found["verify"], False
 
 
 def _credentials(target: BigQueryUrl) -> Credentials:

@@ -1,10 +1,13 @@
 """Who asks BigQuery, where, and how often: what the URL and the environment make of the client.
 
-Nothing is sent.
+Nothing is sent, but to a proxy.
 """
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,66 @@ def test_an_emulator_needs_nobody(monkeypatch: pytest.MonkeyPatch, host: str) ->
     client = make_client(BigQueryUrl(project="p", credentials="/nowhere.json"))
     assert isinstance(client._credentials, AnonymousCredentials)
     assert client._connection.API_BASE_URL == "http://127.0.0.1:9050"
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, list[str]]]:
+    """A proxy that passes nothing on: where it listens, and what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_proxy_is_followed_and_looked_for_once(
+    monkeypatch: pytest.MonkeyPatch, proxy: tuple[str, list[str]]
+) -> None:
+    """What the environment says when the client is made holds for all of its calls."""
+    address, asked = proxy
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://bigquery.invalid")
+    monkeypatch.setenv("HTTP_PROXY", address)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    client = make_client(BigQueryUrl(project="p"))
+    monkeypatch.delenv("HTTP_PROXY")
+    for _ in range(2):
+        assert list(client.list_datasets(retry=None)) == []
+    assert len(asked) == 2
+    assert all(one.startswith("http://bigquery.invalid/bigquery/v2/projects/p/datasets") for one in asked)
+    client.close()
+
+
+def test_a_host_that_is_no_matter_of_the_proxy_is_asked_itself(
+    monkeypatch: pytest.MonkeyPatch, proxy: tuple[str, list[str]]
+) -> None:
+    """NO_PROXY and a company's certificates hold as for every other program."""
+    address, asked = proxy
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", address)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/certificates.pem")
+    client = make_client(BigQueryUrl(project="p"))
+    assert list(client.list_datasets(retry=None)) == []
+    assert asked
+    assert client._http.verify == "/certificates.pem"
+    client.close()
 
 
 @pytest.mark.parametrize(

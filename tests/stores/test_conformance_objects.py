@@ -256,11 +256,11 @@ def test_never_far_ahead_of_what_is_stored(bench: Bench) -> None:
 
 def test_a_batch_closes_at_its_bytes_too(bench: Bench) -> None:
     """Large objects close a batch before batch_size does: memory is bounded by bytes."""
-    large = bench.store.batch_bounds.bytes * 3 // 8
-    result = bench.upsert(mail(number, body="x" * large) for number in range(5))
+    large = bench.store.batch_bounds.bytes * 3 // 16
+    result = bench.upsert(mail(number, body="x" * large) for number in range(11))
     assert result.batches == 2
-    assert result.bytes > 5 * large
-    assert bench.count("raw_objects") == 5
+    assert result.bytes > 11 * large
+    assert bench.count("raw_objects") == 11
 
 
 def test_an_iterator_is_consumed_once(bench: Bench) -> None:
