@@ -94,7 +94,8 @@ def test_nothing_that_gmail_answers_is_told(project: Project, service: GmailServ
     action = answer(400, trouble.json or {})
     service.fail(Fault(method="GET", path=f"/messages/{broken}", action=action, times=99))
     ran = session(project, *[["run", JOB]] * 4, ["runs", "--json"], ["doctor"], env=words)
-    assert ran.codes == [1, 1, 1, 0, 0, 1]  # `other` has no login that can be used.
+    # `other` has no login that can be used.
+    assert ran.codes == [1, 1, 1, 0, 0, 1], ran.said.decode()
     [rejected] = (project.spool / "rejects").iterdir()
     shown = session(project, ["retry", rejected.stem], ["runs", "show", rejected.stem, "--json"], env=words)
 
@@ -133,7 +134,7 @@ def test_nothing_but_rows_goes_to_bigquery_and_none_of_its_answers_is_told(
         ["query", "SELECT 4711 AS one"],
     )
 
-    assert ran.codes == [0, 0, 0, 1, 1, 1, 0, 0, 2]
+    assert ran.codes == [0, 0, 0, 1, 1, 1, 0, 0, 2], ran.said.decode()
     assert len(project.objects()) == 1
     clean(canary, project, ran)
     sent = b"\n".join(
