@@ -159,4 +159,4 @@ def faults(canary: Canaries) -> Iterator[BigQueryFault]:
     yield BigQueryFault(method="POST", path="^/upload/", action=answer(400, upload), after=2)
     yield BigQueryFault(method="POST", path="/jobs", body="mbox--merge:", action=rewrite(choked))
     yield BigQueryFault(method="POST", path="/jobs", body="mbox--refused:", action=answer(403, merge))
-    yield BigQueryFault(method="POST", path="/(jobs|queries)", body="4711", action=answer(400, query))
+    yield BigQueryFault(method="POST", path="/(jobs|queries)", body="4711 AS one", action=answer(400, query))
