@@ -360,6 +360,8 @@ def test_a_query_reads_standard_input_and_typed_parameters(ran: Project) -> None
 def test_a_query_that_is_wrong_is_wrong_use(ran: Project) -> None:
     for arguments, complaint in (
         (["SELEC 1"], "not valid GoogleSQL"),
+        (["SELECT x FROM"], "Expected table name but got the end. Line 1, Col: 13."),
+        (["SELECT * FROM t WHERE"], "Required keyword: 'this' missing for WHERE. Line 1, Col: 21."),
         (["DROP TABLE events_dev.event_log"], "only SELECT statements are run here"),
         (["SELECT nope FROM events_dev.event_log"], "nope"),
         (["nope"], "there is none of this name; known: failed_jobs, job_history"),

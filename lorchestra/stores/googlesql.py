@@ -1,11 +1,16 @@
 """GoogleSQL on other engines: translation by sqlglot."""
 
+import re
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError, UnsupportedError
 
 from lorchestra.errors import QueryError
 
+# How sqlglot names its own tokens and classes, and the one that stands for the end of the text.
+_TOKEN = re.compile(r"<Token token_type: TokenType\.(\w+), text: (.*?), line: \d+, .*?>")
+_CLASS = re.compile(r"<class '[\w.]*\b(\w+)'>")
 _TOO_DEEP = "query: nested too deeply"
 
 
@@ -48,4 +53,6 @@ def checked(sql: str) -> exp.Query:
 
 def _first_line(error: Exception) -> str:
     # sqlglot underlines the place with terminal codes; the words alone are enough.
-    return str(error).split("\n", 1)[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
+    line = str(error).split("\n", 1)[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
+    line = _TOKEN.sub(lambda token: "the end" if token[1] == "SENTINEL" else token[2], line)
+    return _CLASS.sub(lambda named: named[1].upper(), line)
