@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,6 +30,7 @@ from lorchestra.queries import named_query, query_names
 from lorchestra.run_lock import Run, RunMarker
 from lorchestra.runs import RunLog
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS
+from lorchestra.setup.views import VIEWS
 from lorchestra.sources.base import source_names, source_type
 from lorchestra.store_url import OPTIONS
 from lorchestra.stores import open_store
@@ -43,6 +45,9 @@ _NOTE = "<!-- Written by `make docs`; edit docs/generate.py or docs/meanings.py 
 # What a JSON object of an event holds is told key by key, but for these, whose keys are the user's.
 _OPAQUE = {"parameters", "reject_reasons"}
 _ARROW_TYPES = {
+    "bool": "BOOL",
+    "extension<arrow.json>": "JSON",
+    "list<l: string>": "ARRAY<STRING>",
     "string": "STRING",
     "double": "FLOAT64",
     "int64": "INT64",
@@ -55,6 +60,7 @@ _JSON_TYPES = {
     float: "number",
     str: "string",
     dict: "object",
+    list: "array",
 }
 
 
@@ -62,11 +68,11 @@ def pages() -> dict[str, str]:
     """Every generated page by its file name."""
     with sample_project() as sample:
         events = _real_events(sample)
-        columns = _view_columns(sample)
+        views = _views(sample)
     return {
         "cli.md": _page("Commands", _cli()),
         "settings.md": _page("Settings", _settings()),
-        "tables.md": _page("Tables", _tables(columns)),
+        "tables.md": _page("Tables", _tables(views)),
         "events.md": _page("Events", _events(events)),
         "queries.md": _page("Named queries", _queries()),
         "errors.md": _page("Errors", _errors()),
@@ -186,16 +192,18 @@ def _type(field: Mapping[str, Any]) -> str:
 # Tables
 
 
-def _tables(view: Mapping[str, str]) -> Iterator[str]:
+def _tables(views: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     yield from [meanings.TABLES, ""]
     yield from ["## event_log", "", "Append-only. What happened, never what was read.", ""]
     yield from _columns(EVENT_LOG_COLUMNS, meanings.EVENT_LOG)
     yield from ["## raw_objects", "", "One row per object, in its latest state.", ""]
     yield from _columns(RAW_OBJECTS_COLUMNS, meanings.RAW_OBJECTS)
-    yield from ["## job_runs", "", "A view: the events of each run folded into one row.", ""]
-    _same(view, meanings.JOB_RUNS, "job_runs")
-    rows = [(_code(name), kind, meanings.JOB_RUNS[name]) for name, kind in view.items()]
-    yield from _table(("Column", "Type", "Meaning"), rows)
+    yield from ["## Views", "", meanings.VIEWS_INTRODUCTION, ""]
+    for name, view in views.items():
+        yield from [f"### {name}", "", meanings.VIEW_SUMMARIES[name], ""]
+        _same(view, meanings.VIEWS[name], name)
+        rows = [(_code(column), kind, meanings.VIEWS[name][column]) for column, kind in view.items()]
+        yield from _table(("Column", "Type", "Meaning"), rows)
 
 
 def _columns(columns: Sequence[tuple[str, str, bool]], known: Mapping[str, str]) -> list[str]:
@@ -204,10 +212,17 @@ def _columns(columns: Sequence[tuple[str, str, bool]], known: Mapping[str, str])
     return _table(("Column", "Type", "NULL", "Meaning"), rows)
 
 
-def _view_columns(sample: Sample) -> dict[str, str]:
+def _views(sample: Sample) -> dict[str, dict[str, str]]:
+    """The columns that a store gives for each view, by a real query."""
     store = open_store(f"duckdb:///{sample.folder / 'lorchestra.duckdb'}")
-    schema = store.query("SELECT * FROM `events_dev.job_runs` LIMIT 0").schema
-    return {field.name: _ARROW_TYPES[str(field.type)] for field in schema}
+    schemas = {
+        name: store.query(f"SELECT * FROM `events_dev.{name}` LIMIT 0").schema  # noqa: S608 - names of ours
+        for name in VIEWS
+    }
+    return {
+        name: {field.name: _ARROW_TYPES[str(field.type)] for field in schema}
+        for name, schema in schemas.items()
+    }
 
 
 def _same(found: Iterable[str], known: Mapping[str, str], what: str) -> None:
@@ -353,14 +368,9 @@ def _subclasses(kind: type[errors.LorchestraError]) -> list[type[errors.Lorchest
     return [below for below in kind.__subclasses__() if below.__module__ == errors.__name__]
 
 
-def main() -> int:
-    """Write the pages, or say how they differ."""
-    parser = argparse.ArgumentParser(prog="python -m docs.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page differs")
-    check = parser.parse_args().check
+def _write(written: Mapping[Path, str], check: bool) -> bool:  # noqa: FBT001 - as it was asked for
+    """Write what differs, or only print how; whether anything does."""
     different = False
-    written = {FOLDER / name: text for name, text in pages().items()}
-    written |= {TRANSLATED / f"{name}.sql": text for name, text in translations().items()}
     for path, text in written.items():
         present = path.read_text(encoding="utf-8") if path.exists() else ""
         if present == text:
@@ -374,6 +384,17 @@ def main() -> int:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+    return different
+
+
+def main() -> int:
+    """Write the pages, or say how they differ."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page differs")
+    check = parser.parse_args().check
+    # The pages are made of real runs, which need the translations.
+    different = _write({TRANSLATED / f"{name}.sql": text for name, text in translations().items()}, check)
+    different |= _write({FOLDER / name: text for name, text in pages().items()}, check)
     if check:
         return 1 if different else 0
     PICTURE.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ LOGIN_VARIABLES = {
     "Gmail job whose source_system is `tap-gmail--acct1-personal`. See [logins](../gmail-login.md).",
 }
 TABLES = (
-    "Two tables and a view in the dataset (default: `events_dev`). Types are those of GoogleSQL. In the "
+    "Two tables and some views in the dataset (default: `events_dev`). Types are those of GoogleSQL. In the "
     "DuckDB file, STRING is VARCHAR and TIMESTAMP is TIMESTAMP WITH TIME ZONE."
 )
 EVENTS = (
@@ -79,22 +79,93 @@ RAW_OBJECTS = {
     "last_seen": "`seen_at` of the run that saw it last.",
 }
 
-JOB_RUNS = {
-    "run_id": "`{job_name}-{YYYYMMDDHHMMSS}`, in UTC.",
-    "job_name": "The job.",
-    "package_name": "Who brings it: `lorchestra` for a job of `lorchestra.toml`, else an installed package.",
-    "state": "`running`, `succeeded` or `failed`.",
-    "started_at": "The time of the run's first event.",
-    "ended_at": "The time of its last `job.*` event; NULL while it runs.",
-    "duration_seconds": "How long it took, by a clock that nobody can set back; NULL while it runs.",
+VIEWS_INTRODUCTION = (
+    "The public interface for dashboards of your own: names and columns stay. `lorchestra setup` makes them "
+    "on every store, out of the GoogleSQL in `lorchestra/setup/sql/views`, and makes those anew that an "
+    "older version left; `lorchestra setup --check` names what differs. What you want otherwise goes into "
+    "views under names of your own."
+)
+_STATE_OF_RUN = "`running`, `succeeded` or `failed`."
+_VIEW_COUNTS = {
     "records_extracted": "Records that the source gave.",
     "inserted": "Objects stored for the first time.",
     "updated": "Objects whose payload differed and was replaced.",
     "unchanged": "Objects that were there already, exactly so.",
+    "known": "Objects that were there already and were not read again.",
+    "gone": "Records that say they are deleted at the source.",
     "rejected": "Records that could not be stored; they are in the reject file.",
+}
+_ERROR_COLUMNS = {
     "error_message": "Why it failed.",
     "error_code": "The stable [code](errors.md) of why it failed.",
     "trace_id": "The caller's trace id.",
+}
+VIEW_SUMMARIES = {
+    "job_runs": "One row per run: its events folded into its present state.",
+    "ingestions": "One row per ingestion: what a run read from one source, and where it ended.",
+    "sources": "One row per source and kind of object: how much is stored, and when something last came.",
+    "emails": "One row per message, in whichever way it came. It reads the payloads, which on BigQuery are "
+    "billed; narrow it by `idem_key`, or make a table of it.",
+}
+VIEWS = {
+    "job_runs": {
+        "run_id": "`{job_name}-{YYYYMMDDHHMMSS}`, in UTC.",
+        "job_name": "The job.",
+        "package_name": "Who brings it: `lorchestra` for a job of `lorchestra.toml`, else an installed "
+        "package.",
+        "host": "The machine it ran on.",
+        "state": _STATE_OF_RUN,
+        "started_at": "The time of the run's first event.",
+        "ended_at": "The time of its last `job.*` event; NULL while it runs.",
+        "duration_seconds": "How long it took, by a clock that nobody can set back; NULL while it runs.",
+        **_VIEW_COUNTS,
+        **_ERROR_COLUMNS,
+        "next_step": "What to type then.",
+    },
+    "ingestions": {
+        "event_id": "That of `ingestion.completed` or `ingestion.failed`.",
+        "run_id": "The run.",
+        "source_system": "The account that was read.",
+        "object_type": "What was read, such as `email`.",
+        "state": "`succeeded` or `failed`.",
+        "ended_at": "When it ended.",
+        "duration_seconds": "How long it took, by a clock that nobody can set back.",
+        **_VIEW_COUNTS,
+        "duplicates": "Records that a later one with the same key in the same batch replaced.",
+        "recovered": "Records that an earlier run left in the spool, merged first.",
+        "objects": "Different objects that the run saw.",
+        "batches": "Merges into `raw_objects`.",
+        "bytes": "Bytes of JSON merged.",
+        "since": "`--since`, in UTC.",
+        "until": "`--until`, in UTC.",
+        "seen_at": "The run's timestamp for `last_seen`: joins it with `raw_objects`.",
+        "cursor": "Where the next run goes on.",
+        **_ERROR_COLUMNS,
+    },
+    "sources": {
+        "source_system": "The account.",
+        "object_type": "The kind of object.",
+        "objects": "Rows of `raw_objects`.",
+        "newest_first_seen": "When a new object last came.",
+        "newest_last_seen": "When an object was last seen.",
+        "last_good_run": "The run of the newest `ingestion.completed`.",
+        "last_good_at": "When that was.",
+    },
+    "emails": {
+        "idem_key": "The message's key in `raw_objects`.",
+        "source_system": "The account.",
+        "external_id": "The message's id at the source.",
+        "thread_id": "The thread it belongs to.",
+        "sender": "`From`, as it stands in the header.",
+        "recipients": "`To`, as it stands in the header.",
+        "subject": "`Subject`.",
+        "date": "When the mail service took it: Gmail's `internalDate`.",
+        "labels": "Ids of its labels; over the API an own label has no other name here.",
+        "has_attachment": "Whether a part of it has a file name.",
+        "size": "Its size in bytes, as the source estimates it.",
+        "first_seen": "`seen_at` of the run that stored it first.",
+        "last_seen": "`seen_at` of the run that saw it last.",
+    },
 }
 
 EVENT_TYPES = {
@@ -135,6 +206,7 @@ _INGESTION = {
     "date_filter.until": "`--until`, in UTC.",
     "reject_reasons": "How many records were rejected for each reason.",
     "seen_at": "The run's timestamp for `last_seen`.",
+    "records_over_time": "At most 42 pairs of seconds since its start and records until then.",
 }
 #: Only in a run that `lorchestra retry` made.
 RETRY = {"resolved": "Rejects of the other run that are stored now, or gone at the source."}
@@ -191,6 +263,7 @@ BIGQUERY_OPTIONS = {
 PAYLOADS = {
     "job.started": {
         **_RUN,
+        "seen_at": "The run's timestamp for `last_seen`: what it stores can be counted while it runs.",
         "parameters": "Options of the command and the job's settings, secrets masked.",
         "host": "The machine.",
         "pid": "The process.",
@@ -211,6 +284,7 @@ PAYLOADS = {
         **_RUN,
         "duration_seconds": "Seconds by the monotonic clock; of a dead process, until its last sign of life.",
         **_ERROR,
+        "next_step": "What to type, as the terminal said it.",
         "stack_hint": "File, line and function that raised. Not there for a dead process.",
         "last_alive_at": "When the run gave its last sign of life; only when it was found dead.",
         "pid": "The process; only when it was found dead.",

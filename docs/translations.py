@@ -2,7 +2,7 @@
 
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, internal_query_names, named_query, query_names
-from lorchestra.setup import setup_statement
+from lorchestra.setup.views import VIEWS, view_select
 from lorchestra.stores.duckdb_translations import quoted
 from lorchestra.stores.googlesql import translate
 
@@ -17,8 +17,15 @@ def translations() -> dict[str, str]:
     for name in internal_query_names():
         names.append(f"internal/{name}")
         queries.append(internal_query(name, _MARKED))
-    names.append("job_runs")
-    queries.append(setup_statement("job_runs").format(event_log=f"`{_MARKED.dataset}.{_MARKED.event_log}`"))
+    for name in VIEWS:
+        names.append(f"views/{name}")
+        queries.append(
+            view_select(
+                name,
+                event_log=f"`{_MARKED.dataset}.{_MARKED.event_log}`",
+                raw_objects=f"`{_MARKED.dataset}.{_MARKED.raw_objects}`",
+            )
+        )
     return {name: _template(query) for name, query in zip(names, queries, strict=True)}
 
 

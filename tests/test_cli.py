@@ -364,7 +364,7 @@ def test_a_query_that_is_wrong_is_wrong_use(ran: Project) -> None:
         (["SELECT * FROM t WHERE"], "Required keyword: 'this' missing for WHERE. Line 1, Col: 21."),
         (["DROP TABLE events_dev.event_log"], "only SELECT statements are run here"),
         (["SELECT nope FROM events_dev.event_log"], "nope"),
-        (["nope"], "there is none of this name; known: failed_jobs, job_history"),
+        (["nope"], "there is none of this name; known: failed_jobs, job_health, job_history"),
         (["SELECT @day"], "day"),
         (["SELECT @i", "--param", "i:INT64=seven"], "--param i: the value is no INT64"),
     ):

@@ -25,6 +25,21 @@ def describe(error: BaseException) -> str:
     return f"The job raised {type(error).__name__} in {stack_hint(error)}."
 
 
+def next_step(error: BaseException, job_name: str) -> str:
+    """What to type; like the sentence it holds no data."""
+    return redact_text(explained(error, job_name).next_step)
+
+
+def next_step_of(code: str | None, *, job_name: str, run_id: str) -> str:
+    """What to type where an event tells only the code of an error."""
+    kinds = [LorchestraError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind.next_step.replace("JOB", job_name).replace("RUN_ID", run_id)
+        kinds += kind.__subclasses__()
+    return f"`lorchestra runs show {run_id}` shows how far it came."
+
+
 def error_code(error: BaseException) -> str:
     """The stable code of what ended a run; the `code` of other people's errors may be anything."""
     return _kind(error).code

@@ -15,6 +15,7 @@ from lorchestra.errors import MissingKeyError, ObjectError, ObjectTooLargeError,
 from lorchestra.jobs.context import JobContext, JobProgress, JobResult
 from lorchestra.jobs.failure import describe, error_code, is_retryable
 from lorchestra.jobs.merging import SegmentMerger
+from lorchestra.jobs.record_rate import RecordRate
 from lorchestra.jobs.retry import Retry
 from lorchestra.jobs.stored import last_cursor
 from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen
@@ -100,6 +101,7 @@ class _Ingestion:
     #: Where the next run could go on, with what is merged by now.
     cursor: Cursor | None = None
     checkpoint: Cursor | None = None
+    rate: RecordRate = field(default_factory=RecordRate)
 
     def __post_init__(self) -> None:
         self.spool = JobSpool(self.context.spool, self.context.job_name)
@@ -219,6 +221,7 @@ class _Ingestion:
         if not always and now - self.reported < _REPORT_SECONDS:
             return
         self.reported = now
+        self.rate.note(now - self.started, self.counts["records_extracted"])
         progress = self.source.progress()
         self.context.report(
             JobProgress(
@@ -262,13 +265,15 @@ class _Ingestion:
 
     def _telemetry(self) -> dict[str, Any]:
         window = self.context.window
+        seconds = time.monotonic() - self.started
         return {
             **{name: self.counts[name] for name in _COUNTS},
             "objects": len(self.merger.keys),
             **{name: self.counts[name] for name in _SHOWN_IF_MET if name in self.counts},
             **self.merger.usage,
             **(self.source.telemetry() if isinstance(self.source, Accounts) else {}),
-            "duration_seconds": round(time.monotonic() - self.started, 3),
+            "duration_seconds": round(seconds, 3),
+            "records_over_time": self.rate.points(seconds, self.counts["records_extracted"]),
             "date_filter": {
                 "since": window.since.isoformat() if window.since else None,
                 "until": window.until.isoformat() if window.until else None,

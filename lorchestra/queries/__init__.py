@@ -2,12 +2,16 @@
 
 The first comment line of a file says what the query answers. `{event_log}`, `{raw_objects}` and `{job_runs}`
 stand for the configured tables, `@name` for a parameter.
+
+Our own queries read no view of the store: what a view says of runs stands in them, said of the runs that are
+asked for and without looking at the others, whatever view an older version made.
 """
 
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 from lorchestra.model import TableNames
-from lorchestra.setup import setup_statement
+from lorchestra.setup.views import view_select
 
 
 class OwnQuery(str):
@@ -57,16 +61,44 @@ def _filled(name: str, tables: TableNames) -> OwnQuery:
         "job_runs": f"`{tables.dataset}.job_runs`",
     }
     text = _text(name)
-    if "{runs_to_prune}" in text:
-        names["runs_to_prune"] = _text("internal/runs_to_prune").format(**names)
-    if "{job_runs_of_events}" in text:
-        # What the view says of runs, said of some of them without looking at the others.
-        some = f"({_text('internal/events_of_runs').format(**names)})"
-        names["job_runs_of_events"] = setup_statement("job_runs").format(event_log=some)
+    for part, made in _PARTS.items():
+        if f"{{{part}}}" in text:
+            names[part] = made(names)
     query = OwnQuery(text.format(**names))
     query.name = name
     return query
 
 
+def _runs_of(events: str, names: Mapping[str, str]) -> str:
+    """What `job_runs` says of the events that a query of our own gives."""
+    some = _without_comments(_text(f"internal/{events}").format(**names))
+    return "(" + view_select("job_runs", event_log=f"({some})") + ")"
+
+
+def _subquery(name: str, names: Mapping[str, str]) -> str:
+    text = _without_comments(_text(f"internal/{name}"))
+    return "(" + text.format(runs_of_job=_runs_of("events_of_job", names)) + ")"
+
+
+def _health(runs: str) -> str:
+    """What `job_health` says of some runs: a table, or a subquery."""
+    return _without_comments(_text("job_health")).format(recent_runs=runs)
+
+
 def _text(name: str) -> str:
     return files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+
+
+#: What stands in several queries, by the name of its placeholder.
+_PARTS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
+    "runs_to_prune": lambda names: _text("internal/runs_to_prune").format(**names),
+    "job_runs_of_events": lambda names: _runs_of("events_of_runs", names),
+    "recent_runs": lambda names: _runs_of("recent_runs", names),
+    "health_of_recent": lambda _: _health("recent"),
+    "runs_of_job": lambda names: _runs_of("events_of_job", names),
+    "health_of_ending_run": lambda names: _health(_subquery("runs_with_ending", names)),
+}

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from lorchestra.errors import ConfigError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
+from lorchestra.setup.views import VIEWS
 from lorchestra.store_url import dataset_in
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Store(Protocol):
         """Compare the tables with what this version needs; an empty list means that they fit."""
 
     def migrate(self) -> None:
-        """Bring an `event_log` of before to today's columns, its rows as they are; repeating is free.
+        """Bring an `event_log` of before to today's columns, its rows as they are, and views to today's.
 
         What would lose something is not done, and of `raw_objects` nothing is changed, ever.
         """
@@ -276,12 +277,12 @@ def _scheme(url: str) -> str:
 
 
 def _check_distinct(tables: TableNames) -> None:
-    # The store makes a view of this name beside the tables; some engines ignore case in names.
-    taken = {"job_runs"}
+    # The store makes views of these names beside the tables; some engines ignore case in names.
+    taken = set(VIEWS)
     for field in ("event_log", "raw_objects"):
         name = getattr(tables, field).lower()
         if name in taken:
-            raise ConfigError(f"store.{field}: this name is taken by another table or by the view job_runs")
+            raise ConfigError(f"store.{field}: this name is taken by another table or by a view")
         taken.add(name)
 
 

@@ -1,4 +1,4 @@
-"""The tables in BigQuery: made, compared with what is needed, and an older event_log brought up to it."""
+"""The tables and views in BigQuery: made, compared with what is needed, and older ones brought up to it."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ from google.cloud import bigquery
 from lorchestra.model import Difference, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, googlesql_statements
 from lorchestra.setup.differences import Columns, described, differences
+from lorchestra.setup.views import VIEWS, view_differences
 from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
 from lorchestra.stores.bigquery_statements import quoted, statement, view_statement
 
@@ -31,16 +32,17 @@ class Tables:
         self._tables = tables
 
     def create(self) -> None:
-        """Make the dataset, the tables and the view where they are missing."""
+        """Make the dataset, the tables and the views where they are missing."""
         self._make_dataset()
         for name in ("create_event_log", "create_raw_objects"):
             for text in googlesql_statements(name, self._tables):
                 self._run(text)
-        self._run(view_statement(self._connection.project, self._tables))
+        for name in VIEWS:
+            self._run(view_statement(name, self._connection.project, self._tables))
 
     def differences(self) -> list[Difference]:
-        """Compare both tables, column by column."""
-        return [
+        """Compare tables and views, column by column."""
+        of_tables = [
             difference
             for table, columns in (
                 (self._tables.event_log, EVENT_LOG_COLUMNS),
@@ -48,9 +50,11 @@ class Tables:
             )
             for difference in self._differences(table, columns)
         ]
+        # A view over a table that does not fit cannot be looked at.
+        return of_tables or self._differences_of_views()
 
     def migrate(self) -> None:
-        """Bring an older event_log to the columns of today; of raw_objects nothing is changed, ever."""
+        """Bring an older event_log and older views to today's; of raw_objects nothing is changed, ever."""
         mends = [
             difference.mend
             for difference in self._differences(self._tables.event_log, EVENT_LOG_COLUMNS)
@@ -60,6 +64,9 @@ class Tables:
             self._run(mend)
         if mends:
             self._describe()
+        outdated = {one.table for one in self.differences() if one.table in VIEWS and one.column is not None}
+        for name in sorted(outdated):
+            self._run(view_statement(name, self._connection.project, self._tables, replace=True))
 
     def complete(self) -> bool:
         """Whether both tables are there."""
@@ -102,6 +109,9 @@ class Tables:
     def _differences(self, table: str, columns: Columns) -> list[Difference]:
         name = quoted(self._tables.dataset, table)
         return list(differences(table, columns, self._columns(table), types={}, quoted=name))
+
+    def _differences_of_views(self) -> list[Difference]:
+        return [difference for name in VIEWS for difference in view_differences(name, self._columns(name))]
 
     def _columns(self, table: str) -> Mapping[str, str] | None:
         """Type of each column; None when there is no table.

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from lorchestra.model import TableNames
-from lorchestra.setup import setup_statement
+from lorchestra.setup.views import view_select
 
 
 def statement(name: str, **tables: str) -> str:
@@ -17,7 +17,12 @@ def quoted(*names: str) -> str:
     return f"`{'.'.join(names)}`"
 
 
-def view_statement(project: str, tables: TableNames) -> str:
-    """What makes the view `job_runs`. It is read from other projects too, so it names its own."""
-    select = setup_statement("job_runs").format(event_log=quoted(project, tables.dataset, tables.event_log))
-    return f"CREATE VIEW IF NOT EXISTS {quoted(tables.dataset, 'job_runs')} AS\n{select}"
+def view_statement(name: str, project: str, tables: TableNames, *, replace: bool = False) -> str:
+    """What makes a view. It is read from other projects too, so it names its own."""
+    select = view_select(
+        name,
+        event_log=quoted(project, tables.dataset, tables.event_log),
+        raw_objects=quoted(project, tables.dataset, tables.raw_objects),
+    )
+    how, unless = ("CREATE OR REPLACE VIEW", "") if replace else ("CREATE VIEW", "IF NOT EXISTS ")
+    return f"{how} {unless}{quoted(tables.dataset, name)} AS\n{select}"

@@ -21,12 +21,14 @@ from lorchestra.errors import ConfigError, QueryError, StoreBusyError, StoreSche
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
 from lorchestra.setup.differences import described, differences
+from lorchestra.setup.views import VIEWS
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
 from lorchestra.stores.duckdb_merge import BatchMerge
 from lorchestra.stores.duckdb_query import failed_query, select, select_rows
 from lorchestra.stores.duckdb_rows import WRITE_MEMORY_BYTES, row_of
 from lorchestra.stores.duckdb_translations import duckdb_sql, translated
+from lorchestra.stores.duckdb_views import create_views, differences_of_views, missing_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,18 +80,18 @@ class DuckDBStore:
         self._known_to_exist = False
 
     def create_tables(self) -> None:
-        """Make schema, tables and view where they are missing."""
+        """Make schema, tables and views where they are missing."""
         self._write(self._create)
 
     def check_tables(self) -> list[Difference]:
-        """Compare both tables column by column with the specification's."""
+        """Compare both tables column by column with the specification's; when they fit, the views."""
         found: dict[str, dict[str, str]] = {}
         if self._file.exists():
             with self._file.open_for_reading() as connection:
                 rows = connection.execute(_sql("columns"), {"dataset": self.tables.dataset}).fetchall()
             for _, table, column, kind, nullable in rows:
                 found.setdefault(table, {})[column] = described(kind, nullable=nullable)
-        return [
+        of_tables = [
             difference
             for table, columns in (
                 (self.tables.event_log, EVENT_LOG_COLUMNS),
@@ -99,9 +101,10 @@ class DuckDBStore:
                 table, columns, found.get(table), types=_TYPES, quoted=f'"{self.tables.dataset}"."{table}"'
             )
         ]
+        return of_tables or differences_of_views(found)
 
     def migrate(self) -> None:
-        """Run what mends an event_log of before."""
+        """Run what mends an event_log of before, and make views anew that are outdated."""
         of_events = [one for one in self.check_tables() if one.table == self.tables.event_log and one.column]
         mends = [one.mend for one in of_events if one.mend]
 
@@ -111,6 +114,9 @@ class DuckDBStore:
 
         if mends:
             self._write(run, make_tables=False)
+        outdated = {one.table for one in self.check_tables() if one.table in VIEWS and one.column}
+        if outdated:
+            self._write(lambda connection: create_views(connection, self.tables, outdated), make_tables=False)
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Append events in one transaction."""
@@ -286,9 +292,7 @@ class DuckDBStore:
             connection.execute(self._named(setup_statement(f"duckdb/{name}")))
         seed = {"seed": secrets.randbits(64)}
         connection.execute(self._named(setup_statement("duckdb/create_digest_seed")), seed)
-        if not _has_view(connection, self.tables.dataset):
-            select = translated("job_runs", self.tables)
-            connection.execute(f'CREATE VIEW "{self.tables.dataset}".job_runs AS {select}')
+        create_views(connection, self.tables, missing_views(connection, self.tables))
 
     def _statement(self, name: str) -> str:
         return self._named(_sql(name))
@@ -305,12 +309,6 @@ class DuckDBStore:
 
 def _sql(name: str) -> str:
     return (files("lorchestra.stores") / "sql" / "duckdb" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _has_view(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
-    statement = "SELECT 1 FROM duckdb_views() WHERE schema_name = $schema AND view_name = 'job_runs'"
-    # All rows, not one: a result that is not read to its end keeps the connection busy.
-    return connection.execute(statement, {"schema": schema}).fetchall() != []
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def duckdb_sql(query: str, tables: TableNames) -> str:
 
 
 def translated(name: str, tables: TableNames) -> str:
-    """The translation of one of our own queries, or of the view `job_runs`, its tables filled in."""
+    """The translation of one of our own queries, or of a view (`views/job_runs`), its tables filled in."""
     folder = files("lorchestra.stores") / "sql" / "duckdb" / "translated"
     return folder.joinpath(f"{name}.sql").read_text(encoding="utf-8").format(**quoted(tables))
 

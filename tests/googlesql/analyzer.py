@@ -30,7 +30,8 @@ from zetasql.types import (
 )
 
 from lorchestra.model import TableNames
-from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
+from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS
+from lorchestra.setup.views import VIEWS, view_select
 from lorchestra.stores.bigquery_objects import STAGED_COLUMNS
 from lorchestra.stores.bigquery_statements import quoted
 
@@ -84,7 +85,8 @@ class Analyzer:
             _table(STAGED_COPY, _columns(RAW_OBJECTS_COLUMNS)),
         ]
         self._catalog_id = self._registered(tables)
-        self._catalog_id = self._registered([*tables, _table("job_runs", self._columns_of_view())])
+        views = [_table(name, self._columns_of_view(name)) for name in VIEWS]
+        self._catalog_id = self._registered([*tables, *views])
 
     def accepts(self, sql: str, parameters: Mapping[str, str] | None = None) -> None:
         """Analyze one statement; `parameters` are the types of what it writes as `@name`.
@@ -118,10 +120,14 @@ class Analyzer:
                 raise
             raise Rejected(error.message) from None
 
-    def _columns_of_view(self) -> list[SimpleColumn]:
+    def _columns_of_view(self, name: str) -> list[SimpleColumn]:
         """What the view's own SELECT gives; nothing is written through a view."""
-        event_log = quoted(PROJECT, TABLES.dataset, TABLES.event_log)
-        select = self._analyzed(setup_statement("job_runs").format(event_log=event_log), {})
+        text = view_select(
+            name,
+            event_log=quoted(PROJECT, TABLES.dataset, TABLES.event_log),
+            raw_objects=quoted(PROJECT, TABLES.dataset, TABLES.raw_objects),
+        )
+        select = self._analyzed(text, {})
         return [
             SimpleColumn(name=output.name, type=output.column.type, is_writable_column=False)
             for output in select.output_column_list

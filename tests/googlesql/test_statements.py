@@ -12,6 +12,7 @@ from sqlglot.tokens import TokenType
 from lorchestra.queries import internal_query, named_query, query_names
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, googlesql_statements, setup_statement
 from lorchestra.setup.differences import described, differences
+from lorchestra.setup.views import VIEWS
 from lorchestra.stores.bigquery_statements import quoted, statement, view_statement
 from tests.googlesql.analyzer import PROJECT, STAGED, STAGED_COPY, TABLES, Analyzer, Rejected
 from tests.stores import test_conformance_queries as conformance
@@ -37,6 +38,7 @@ PARAMETERS = {
     "object_type": "STRING",
     "run_id": "STRING",
     "run_ids": "ARRAY<STRING>",
+    "seconds": "FLOAT64",
     "seen_at": "TIMESTAMP",
     "source_system": "STRING",
 }
@@ -155,15 +157,17 @@ def test_setup(googlesql: Analyzer, statement: str) -> None:
     googlesql.accepts(statement.replace("{event_log}", EVENT_LOG))
 
 
-@pytest.mark.parametrize("name", [name for name in names_in("lorchestra.setup", "sql") if name != "job_runs"])
+@pytest.mark.parametrize("name", names_in("lorchestra.setup", "sql"))
 def test_setup_sends_all_of_a_file(name: str) -> None:
     """The store sends each statement of a file, whole and alone."""
     assert googlesql_statements(name, TABLES) == statements_of(setup_statement(name))
 
 
-def test_the_view(googlesql: Analyzer) -> None:
-    """The definition of the view is accepted, the event log named with its project."""
-    googlesql.accepts(view_statement(PROJECT, TABLES))
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("name", VIEWS)
+def test_views(googlesql: Analyzer, name: str, replace: bool) -> None:
+    """The definitions of the views are accepted, the tables named with their project."""
+    googlesql.accepts(view_statement(name, PROJECT, TABLES, replace=replace))
 
 
 @pytest.mark.parametrize("mend", mends())

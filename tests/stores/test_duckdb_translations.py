@@ -18,7 +18,7 @@ CURRENT = translations()
 def test_there_is_one_for_each_query_and_no_other() -> None:
     kept = {str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.sql")}
     assert kept == set(CURRENT)
-    assert {"job_runs", "top_senders", "internal/runs"} <= kept
+    assert {"views/job_runs", "top_senders", "internal/runs"} <= kept
 
 
 @pytest.mark.parametrize("name", CURRENT)

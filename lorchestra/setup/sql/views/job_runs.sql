@@ -3,6 +3,7 @@ SELECT
   correlation_id AS run_id,
   MAX(IF(event_type = 'job.started', JSON_VALUE(payload, '$.job_name'), NULL)) AS job_name,
   MAX(JSON_VALUE(payload, '$.package_name')) AS package_name,
+  MAX(IF(event_type = 'job.started', JSON_VALUE(payload, '$.host'), NULL)) AS host,
   CASE
     WHEN COUNTIF(event_type = 'job.failed') > 0 THEN 'failed'
     WHEN COUNTIF(event_type = 'job.completed') > 0 THEN 'succeeded'
@@ -19,9 +20,12 @@ SELECT
   SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.updated') AS INT64), NULL)) AS updated,
   SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.unchanged') AS INT64), NULL))
     AS unchanged,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.known') AS INT64), NULL)) AS known,
+  SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.gone') AS INT64), NULL)) AS gone,
   SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.rejected') AS INT64), NULL)) AS rejected,
   MAX(IF(event_type = 'job.failed', error_message, NULL)) AS error_message,
   MAX(IF(event_type = 'job.failed', JSON_VALUE(payload, '$.error_code'), NULL)) AS error_code,
+  MAX(IF(event_type = 'job.failed', JSON_VALUE(payload, '$.next_step'), NULL)) AS next_step,
   MAX(trace_id) AS trace_id
 FROM {event_log}
 WHERE event_type LIKE 'job.%' OR event_type LIKE 'ingestion.%'
