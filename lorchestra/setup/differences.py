@@ -1,9 +1,12 @@
 """What distinguishes a table from the one that is needed, and the statements that mend it without loss."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lorchestra.model import Difference
 from lorchestra.setup import SETUP_COMMAND
+
+#: What is expected where a table has a column of the user's own.
+NO_SUCH_COLUMN = "no such column"
 
 Columns = tuple[tuple[str, str, bool], ...]
 
@@ -33,7 +36,12 @@ def differences(
     known = {name for name, _, _ in columns}
     for name, actual in found.items():
         if name not in known:
-            yield Difference(table=table, column=name, expected="no such column", found=actual)
+            yield Difference(table=table, column=name, expected=NO_SUCH_COLUMN, found=actual)
+
+
+def fits(found: Iterable[Difference]) -> bool:
+    """Whether every column that is needed is there, as it should be; a table may have more."""
+    return all(one.expected == NO_SUCH_COLUMN for one in found)
 
 
 def described(kind: str, *, nullable: bool) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from lorchestra.model import Difference
 from lorchestra.setup import SETUP_COMMAND, setup_statement
+from lorchestra.setup.differences import NO_SUCH_COLUMN
 
 _COUNTS = ("records_extracted", "inserted", "updated", "unchanged", "known", "gone", "rejected")
 
@@ -94,7 +95,7 @@ def view_differences(name: str, found: Collection[str] | None) -> Iterator[Diffe
         yield Difference(table=name, column=None, expected="a view", found=None, mend=SETUP_COMMAND)
         return
     for column in dict.fromkeys((*VIEWS[name], *found)):
-        expected = "a column" if column in VIEWS[name] else "no such column"
+        expected = "a column" if column in VIEWS[name] else NO_SUCH_COLUMN
         actual = "a column" if column in found else None
-        if expected != (actual or "no such column"):
+        if expected != (actual or NO_SUCH_COLUMN):
             yield Difference(table=name, column=column, expected=expected, found=actual, mend=SETUP_COMMAND)

@@ -7,7 +7,7 @@ from google.cloud import bigquery
 
 from lorchestra.model import Difference, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, googlesql_statements
-from lorchestra.setup.differences import Columns, described, differences
+from lorchestra.setup.differences import Columns, described, differences, fits
 from lorchestra.setup.views import VIEWS, view_differences
 from lorchestra.stores.bigquery_client import CALL_SECONDS, JOB_SECONDS, Connection
 from lorchestra.stores.bigquery_statements import quoted, statement, view_statement
@@ -37,12 +37,17 @@ class Tables:
         for name in ("create_event_log", "create_raw_objects"):
             for text in googlesql_statements(name, self._tables):
                 self._run(text)
-        for name in VIEWS:
+        # Over a table of other columns the service makes no view.
+        for name in VIEWS if fits(self._differences_of_tables()) else ():
             self._run(view_statement(name, self._connection.project, self._tables))
 
     def differences(self) -> list[Difference]:
-        """Compare tables and views, column by column."""
-        of_tables = [
+        """Compare tables and, when they fit, views, column by column."""
+        of_tables = self._differences_of_tables()
+        return of_tables + (self._differences_of_views() if fits(of_tables) else [])
+
+    def _differences_of_tables(self) -> list[Difference]:
+        return [
             difference
             for table, columns in (
                 (self._tables.event_log, EVENT_LOG_COLUMNS),
@@ -50,8 +55,6 @@ class Tables:
             )
             for difference in self._differences(table, columns)
         ]
-        # A view over a table that does not fit cannot be looked at.
-        return of_tables or self._differences_of_views()
 
     def migrate(self) -> None:
         """Bring an older event_log and older views to today's; of raw_objects nothing is changed, ever."""

@@ -20,7 +20,7 @@ import duckdb
 from lorchestra.errors import ConfigError, QueryError, StoreBusyError, StoreSchemaError
 from lorchestra.model import BatchBounds, Difference, Event, Finding, MergeCounts, StagedBatch, TableNames
 from lorchestra.setup import EVENT_LOG_COLUMNS, RAW_OBJECTS_COLUMNS, setup_statement
-from lorchestra.setup.differences import described, differences
+from lorchestra.setup.differences import described, differences, fits
 from lorchestra.setup.views import VIEWS
 from lorchestra.stores.duckdb_doctor import diagnose
 from lorchestra.stores.duckdb_file import DuckDBFile, first_line, is_conflict, is_utf8
@@ -101,7 +101,7 @@ class DuckDBStore:
                 table, columns, found.get(table), types=_TYPES, quoted=f'"{self.tables.dataset}"."{table}"'
             )
         ]
-        return of_tables or differences_of_views(found)
+        return of_tables + (differences_of_views(found) if fits(of_tables) else [])
 
     def migrate(self) -> None:
         """Run what mends an event_log of before, and make views anew that are outdated."""
