@@ -75,6 +75,10 @@ def _runs_of(events: str, names: Mapping[str, str]) -> str:
     return "(" + view_select("job_runs", event_log=f"({some})") + ")"
 
 
+def _view(name: str, names: Mapping[str, str]) -> str:
+    return "(" + view_select(name, event_log=names["event_log"], raw_objects=names["raw_objects"]) + ")"
+
+
 def _subquery(name: str, names: Mapping[str, str]) -> str:
     text = _without_comments(_text(f"internal/{name}"))
     return "(" + text.format(runs_of_job=_runs_of("events_of_job", names)) + ")"
@@ -98,6 +102,10 @@ _PARTS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     "runs_to_prune": lambda names: _text("internal/runs_to_prune").format(**names),
     "job_runs_of_events": lambda names: _runs_of("events_of_runs", names),
     "recent_runs": lambda names: _runs_of("recent_runs", names),
+    "runs_of_span": lambda names: _runs_of("events_between", names),
+    "runs_of_job_since": lambda names: _runs_of("events_of_job_since", names),
+    "sources_now": lambda names: _view("sources", names),
+    "ingestions_now": lambda names: _view("ingestions", names),
     "health_of_recent": lambda _: _health("recent"),
     "runs_of_job": lambda names: _runs_of("events_of_job", names),
     "health_of_ending_run": lambda names: _health(_subquery("runs_with_ending", names)),

@@ -30,6 +30,7 @@ PARAMETERS = {
     "event_ids": "ARRAY<STRING>",
     "first": "TIMESTAMP",
     "hi": "STRING",
+    "idem_key": "STRING",
     "job": "STRING",
     "keys": "ARRAY<STRING>",
     "last": "TIMESTAMP",
@@ -40,6 +41,7 @@ PARAMETERS = {
     "run_ids": "ARRAY<STRING>",
     "seconds": "FLOAT64",
     "seen_at": "TIMESTAMP",
+    "seen_ats": "ARRAY<TIMESTAMP>",
     "source_system": "STRING",
 }
 #: Statements over rows that are copied; the others read the staging table of a merge.

@@ -1,0 +1,4 @@
+-- One object (`idem_key`).
+SELECT *
+FROM {raw_objects}
+WHERE idem_key = @idem_key

@@ -1,0 +1,1 @@
+SELECT * FROM {event_log} WHERE STARTS_WITH(correlation_id, $job || '-') AND CASE TYPEOF(correlation_id) WHEN 'BLOB' THEN OCTET_LENGTH(CAST(correlation_id AS BLOB)) ELSE LENGTH(CAST(correlation_id AS TEXT)) END = CASE TYPEOF($job) WHEN 'BLOB' THEN OCTET_LENGTH(CAST($job AS BLOB)) ELSE LENGTH(CAST($job AS TEXT)) END + 15 AND created_at >= $first

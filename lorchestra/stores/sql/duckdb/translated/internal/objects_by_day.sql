@@ -1,0 +1,1 @@
+SELECT day, objects, SUM(objects) OVER (ORDER BY day NULLS FIRST) AS objects_until_then FROM (SELECT CAST(first_seen AS DATE) AS day, COUNT(*) AS objects FROM {raw_objects} WHERE source_system = $source_system AND object_type = $object_type GROUP BY day) ORDER BY day NULLS FIRST

@@ -1,0 +1,1 @@
+SELECT * FROM {raw_objects} WHERE idem_key = $idem_key
