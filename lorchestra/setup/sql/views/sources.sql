@@ -18,9 +18,13 @@ FROM (
   GROUP BY source_system, object_type
 ) AS stored
 FULL JOIN (
-  SELECT source_system, object_type, correlation_id AS last_good_run, created_at AS last_good_at
+  SELECT
+    source_system,
+    object_type,
+    ANY_VALUE(correlation_id HAVING MAX created_at) AS last_good_run,
+    MAX(created_at) AS last_good_at
   FROM {event_log}
   WHERE event_type = 'ingestion.completed'
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY source_system, object_type ORDER BY created_at DESC, event_id DESC) = 1
+  GROUP BY source_system, object_type
 ) AS ingested
   ON stored.source_system = ingested.source_system AND stored.object_type = ingested.object_type

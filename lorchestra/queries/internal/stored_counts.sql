@@ -1,0 +1,4 @@
+-- How many objects are stored, source by source.
+SELECT source_system, object_type, COUNT(*) AS objects
+FROM {raw_objects}
+GROUP BY source_system, object_type
