@@ -1,0 +1,87 @@
+"""One job: how long its runs took and what they stored, over months."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from lorchestra.health import JobHealth
+from lorchestra.history import list_runs
+from lorchestra.spans import span
+from lorchestra.web.charts import Chart, durations_chart, volume_chart
+from lorchestra.web.marks import run_text, strip, strip_text
+from lorchestra.web.reading import Reading, now
+
+HISTORY = timedelta(days=180)
+#: So many runs are points of their own; of more, each day is one.
+RUNS_MAX = 150
+_VOLUME = {"inserted": "new", "updated": "changed"}
+
+
+def job_page(reading: Reading, job_name: str) -> dict[str, Any] | None:
+    """The job with its charts and newest runs; None where there is no such job."""
+    health = next((one for one in reading.healths() if one.job_name == job_name), None)
+    if health is None:
+        return None
+    days = reading.remembered(("job_days", job_name), lambda: _days(reading, job_name))
+    runs = list_runs(reading.store, job=job_name, limit=RUNS_MAX + 1)
+    return {
+        "health": health,
+        "bars": strip(health.runs),
+        "bars_text": strip_text(health.runs) if health.runs else "",
+        "runs": runs[:30],
+        "totals": {
+            name: sum(day[name] for day in days) for name in ("runs", "failed", "inserted", "updated")
+        },
+        "days": len(days),
+        "durations": _durations(days, runs),
+        "volume": volume_chart(days, _VOLUME, "New and changed objects of each day") if days else None,
+    }
+
+
+def _days(reading: Reading, job_name: str) -> list[dict[str, Any]]:
+    return reading.rows("job_days", job=job_name, first=now() - HISTORY)
+
+
+def _durations(days: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Chart | None:
+    if not days:
+        return None
+    low, high = days[0]["usual_low"], days[0]["usual_high"]
+    usual = None if low is None else (low, high)
+    if len(runs) <= RUNS_MAX:
+        points = [_point_of_run(run) for run in reversed(runs) if run["state"] != "running"]
+        columns = ("run", "seconds", "failed")
+    else:
+        points = [_point_of_day(day) for day in days]
+        columns = ("day", "seconds (median)", "failed")
+    said = f"; eight of ten took {span(low)} to {span(high)}" if usual else ""
+    return durations_chart(points, usual, f"How long runs took{said}", columns)
+
+
+def _point_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    failed = run["state"] == "failed"
+    return {
+        "at": run["started_at"],
+        "seconds": None if failed else run["duration_seconds"],
+        "failed": int(failed),
+        "text": run_text(run),
+        "link": "/runs/" + quote(run["run_id"], safe=""),
+    }
+
+
+def _point_of_day(day: Mapping[str, Any]) -> dict[str, Any]:
+    median = day["median_seconds"]
+    said = f", {day['failed']} failed" if day["failed"] else ""
+    took = "" if median is None else f", half of them within {span(median)}"
+    return {
+        "at": datetime.combine(day["day"], time(12), tzinfo=UTC),
+        "seconds": median,
+        "failed": day["failed"],
+        "text": f"{day['day']}: {day['runs']} runs{said}{took}",
+        "link": f"/timeline?span=day&until={day['day'] + timedelta(days=1)}T00:00:00Z",
+    }
+
+
+def health_of(reading: Reading, job_name: str | None) -> JobHealth | None:
+    """How a job is."""
+    return next((one for one in reading.healths() if one.job_name == job_name), None)

@@ -1,0 +1,75 @@
+"""Server-sent events: the browser is told that something changed, and fetches the page anew.
+
+One thread looks at the store for all browsers, and only while one is there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from lorchestra.errors import StoreError
+from lorchestra.web.reading import Reading
+
+#: A line that says nothing keeps the connection, and finds one that is gone.
+_QUIET_SECONDS = 15.0
+
+
+class Changes:
+    """Numbers the changes of the store."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._number = 0
+        self._changed = asyncio.Condition()
+        self._watching: asyncio.Task[None] | None = None
+        self._listeners = 0
+        self._ended = False
+
+    async def stream(self, request: Request) -> StreamingResponse:
+        """The events of one browser."""
+        return StreamingResponse(self._events(request), media_type="text/event-stream")
+
+    async def end(self) -> None:
+        """Let go of every browser: the server stops."""
+        self._ended = True
+        async with self._changed:
+            self._changed.notify_all()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _events(self, request: Request) -> AsyncIterator[str]:
+        self._listeners += 1
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
+        try:
+            seen = self._number
+            yield "retry: 2000\n\n"
+            while not self._ended and not await request.is_disconnected():
+                try:
+                    async with asyncio.timeout(_QUIET_SECONDS), self._changed:
+                        await self._changed.wait_for(lambda: self._ended or self._number != seen)  # noqa: B023
+                except TimeoutError:
+                    yield ": nothing new\n\n"
+                    continue
+                seen = self._number
+                yield f"event: changed\nid: {seen}\ndata: {seen}\n\n"
+        finally:
+            self._listeners -= 1
+
+    async def _watch(self) -> None:
+        before = object()
+        while self._listeners and not self._ended:
+            try:
+                now = await run_in_threadpool(self._reading.pulse)
+                if now != before or await run_in_threadpool(self._reading.something_runs):
+                    before = now
+                    async with self._changed:
+                        self._number += 1
+                        self._changed.notify_all()
+            except StoreError:
+                # Busy or away: the next look tells.
+                pass
+            await asyncio.sleep(self._reading.poll_seconds)

@@ -1,0 +1,71 @@
+"""The first page: what is wrong, what runs, and how the last seven days were."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lorchestra.health import NEEDS_A_HUMAN, JobHealth
+from lorchestra.web.marks import Bar, strip, strip_text
+from lorchestra.web.reading import Reading, now
+
+DAYS = 7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRow:
+    """A job with what is drawn of it; `objects` is None where it is not known what the job reads."""
+
+    health: JobHealth
+    bars: Sequence[Bar]
+    bars_text: str
+    objects: int | None
+
+
+def overview(reading: Reading) -> dict[str, Any]:
+    """Every job, what is wrong first; the counts of all; and the last seven days."""
+    healths = reading.healths()
+    stored = reading.remembered("stored", lambda: _stored(reading))
+    rows = [_row(one, reading.configured.get(one.job_name), stored) for one in healths]
+    days = reading.remembered("days", lambda: week(reading))
+    return {
+        "rows": rows,
+        "wrong": sum(any(alert.kind in NEEDS_A_HUMAN for alert in one.alerts) for one in healths),
+        "unusual": sum(
+            bool(one.alerts) and all(alert.kind not in NEEDS_A_HUMAN for alert in one.alerts)
+            for one in healths
+        ),
+        "running": sum(bool(one.running) for one in healths),
+        "days": days,
+        "totals": {
+            name: sum(day[name] for day in days)
+            for name in ("succeeded", "failed", "inserted", "updated", "rejected")
+        },
+        "most_runs": max((day["succeeded"] + day["failed"] for day in days), default=0) or 1,
+    }
+
+
+def week(reading: Reading) -> list[dict[str, Any]]:
+    """The last seven days in UTC, today the last, also those on which nothing happened."""
+    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight - timedelta(days=DAYS - 1)
+    found = {row["day"]: row for row in reading.rows("days", first=first, last=midnight + timedelta(days=1))}
+    dates = [(first + timedelta(days=number)).date() for number in range(DAYS)]
+    nothing = {"succeeded": 0, "failed": 0, "inserted": 0, "updated": 0, "rejected": 0}
+    return [found.get(day, {"day": day, **nothing}) for day in dates]
+
+
+def _stored(reading: Reading) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in reading.rows("stored_counts"):
+        counts[row["source_system"]] = counts.get(row["source_system"], 0) + row["objects"]
+    return counts
+
+
+def _row(health: JobHealth, source_system: str | None, stored: Mapping[str, int]) -> JobRow:
+    return JobRow(
+        health=health,
+        bars=strip(health.runs),
+        bars_text=strip_text(health.runs) if health.runs else "",
+        objects=None if source_system is None else stored.get(source_system, 0),
+    )
