@@ -1,0 +1,1 @@
+SELECT idem_key, first_seen, last_seen FROM {raw_objects} WHERE source_system = $source_system AND object_type = $object_type AND (first_seen = $seen_at OR last_seen = $seen_at) ORDER BY CASE WHEN first_seen = $seen_at THEN 0 ELSE 1 END NULLS FIRST, idem_key NULLS FIRST LIMIT $limit
