@@ -20,6 +20,7 @@ from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_run import accounted, print_outcome, watched
 from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.cli_verify import verify
+from lorchestra.cli_web import web
 from lorchestra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
 main.add_command(runs)
 main.add_command(jobs)
 main.add_command(query)
+main.add_command(web)
 main.add_command(verify)
 main.add_command(setup)
 main.add_command(doctor)

@@ -1,12 +1,11 @@
 """Who may see the page: whoever has the token, under a name of this machine, and nobody else.
 
-The token comes once in the URL, `?token=…`, and from then on in a cookie, so that it stands in no address that is
-copied. The check of the Host header keeps other sites from reading the page through the browser (DNS rebinding);
-the policy of content keeps whatever stands in a field from being more than text.
+The token comes once in the URL, `?token=…`, and from then on in a cookie, so that no address that is copied
+has it. The check of the Host header keeps other sites from reading the page through the browser (DNS
+rebinding); the policy of content keeps whatever stands in a field from being more than text.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from urllib.parse import urlencode
 
@@ -53,8 +52,7 @@ class Access:
             await self._app(scope, receive, send)
             return
         answer = self._answer(Request(scope))
-        reply: Callable[[Message], Awaitable[None]] = _with_headers(send)
-        await (answer or self._app)(scope, receive, reply)
+        await (answer or self._app)(scope, receive, _with_headers(send))
 
     def _answer(self, request: Request) -> Response | None:
         if not self._is_ours(request.url.hostname):

@@ -1,7 +1,7 @@
 """Charts as SVG inside of the page, drawn by pygal on the server.
 
-Colours and sizes are the stylesheet's, so that they follow light and dark; what pygal puts into a chart for pages
-of its own (styles, scripts, comments) is taken out, as the page's policy of content allows none of it.
+Colours are the stylesheet's, so that they follow light and dark; what pygal puts into a chart for pages of
+its own (styles, scripts, comments) is taken out, as the page's policy of content allows none of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +26,8 @@ _PLAIN: Mapping[str, Any] = {
     "disable_xml_declaration": True,
     "show_legend": False,
     "margin": 12,
+    "max_scale": 6,
+    "truncate_label": -1,
 }
 
 
@@ -38,7 +40,7 @@ class Chart:
     rows: Sequence[Sequence[Any]]
 
 
-def counts_chart(counts: Mapping[str, int], label: str) -> Chart:
+def counts_chart(counts: dict[str, int], label: str) -> Chart:
     """A few counts as bars side by side, each in the colour of its name."""
     chart = pygal.HorizontalStackedBar(**_PLAIN, width=720, height=40 + 34 * len(counts), print_values=True)
     chart.x_labels = list(reversed(counts))
@@ -48,7 +50,9 @@ def counts_chart(counts: Mapping[str, int], label: str) -> Chart:
         chart.add(name, values)
     chart.value_formatter = lambda value: f"{value:,.0f}"
     names = [f"bar-{name.replace(' ', '-')}" for name in reversed(counts)]
-    return Chart(svg=_svg(chart, label, series=names), columns=("count", "records"), rows=list(counts.items()))
+    return Chart(
+        svg=_svg(chart, label, series=names), columns=("count", "records"), rows=list(counts.items())
+    )
 
 
 def rate_chart(points: Sequence[tuple[float, int]], label: str) -> Chart:
@@ -72,7 +76,7 @@ def durations_chart(
 
     A point has `at`, `seconds` (None: none that succeeded), `failed`, `text`, `link`.
     """
-    chart = pygal.DateTimeLine(**_PLAIN, **_SIZE, show_dots=True, dots_size=3, x_labels_major_count=5)
+    chart = pygal.DateTimeLine(**_PLAIN, **_SIZE, show_dots=True, dots_size=3)
     chart.x_value_formatter = lambda moment: f"{moment:%m-%d}"
     chart.value_formatter = span
     chart.range = (0, _top([point["seconds"] for point in points], usual))
@@ -136,7 +140,8 @@ def _per_second(before: tuple[float, int], point: tuple[float, int]) -> int | No
 
 def _top(values: Iterable[float | None], usual: tuple[float, float] | None) -> float:
     known = [value for value in values if value is not None]
-    return max([*known, *(usual or ()), 1.0]) * 1.05
+    highest: float = max([*known, *(usual or ()), 1.0])
+    return highest * 1.05
 
 
 def _short(day: date | datetime | str) -> str:
@@ -174,14 +179,13 @@ def _tell(root: Any) -> None:
         told = {child.get("class", ""): child for child in mark.findall("desc")}
         if not told:
             continue
-        texts = [
-            told[name].text or "" for name in ("value", "label", "x_label") if name in told and told[name].text
-        ]
+        texts = {name: child.text for name, child in told.items() if child.text}
         for child in told.values():
             mark.remove(child)
         title = ET.Element("title")
         # A label of ours says it all; else the place and the number.
-        title.text = texts[-1] if "label" in told and told["label"].text else ": ".join(reversed(texts))
+        place_and_number = [texts[name] for name in ("x_label", "value") if name in texts]
+        title.text = texts.get("label", ": ".join(place_and_number))
         mark.insert(0, title)
     for overlay in root.findall("g"):
         if "tooltip-overlay" in overlay.get("class", ""):

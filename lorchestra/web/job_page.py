@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from lorchestra.health import JobHealth
 from lorchestra.history import list_runs
@@ -11,6 +10,7 @@ from lorchestra.spans import span
 from lorchestra.web.charts import Chart, durations_chart, volume_chart
 from lorchestra.web.marks import run_text, strip, strip_text
 from lorchestra.web.reading import Reading, now
+from lorchestra.web.svg import run_address, strip_svg
 
 HISTORY = timedelta(days=180)
 #: So many runs are points of their own; of more, each day is one.
@@ -27,8 +27,7 @@ def job_page(reading: Reading, job_name: str) -> dict[str, Any] | None:
     runs = list_runs(reading.store, job=job_name, limit=RUNS_MAX + 1)
     return {
         "health": health,
-        "bars": strip(health.runs),
-        "bars_text": strip_text(health.runs) if health.runs else "",
+        "strip": strip_svg(strip(health.runs), strip_text(health.runs), linked=True),
         "runs": runs[:30],
         "totals": {
             name: sum(day[name] for day in days) for name in ("runs", "failed", "inserted", "updated")
@@ -65,7 +64,7 @@ def _point_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": None if failed else run["duration_seconds"],
         "failed": int(failed),
         "text": run_text(run),
-        "link": "/runs/" + quote(run["run_id"], safe=""),
+        "link": run_address(run["run_id"]),
     }
 
 

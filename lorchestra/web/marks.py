@@ -1,12 +1,12 @@
 """Marks of runs drawn by hand: the strip of a job's newest runs, and the timeline of all jobs.
 
-A run is a bar; its colour is its state, its length how long it took. Places are numbers of an SVG, nothing else.
+A run is a bar; its colour is its state, its length how long it took. Places are numbers of an SVG.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from lorchestra.spans import span
 
@@ -16,7 +16,7 @@ _BAR_WIDTH, _BAR_GAP = 5, 2
 STRIP_WIDTH = STRIP_RUNS * (_BAR_WIDTH + _BAR_GAP)
 _BAR_MIN = 4.0
 #: A span of time is looked at in so many pieces: runs of a job in one piece become one mark.
-PIECES = 400
+PIECES = 240
 _STATES = ("failed", "running", "succeeded")
 
 
@@ -44,7 +44,9 @@ def strip(runs: Sequence[Mapping[str, Any]]) -> list[Bar]:
     bars = []
     for number, run in enumerate(shown):
         share = (run["duration_seconds"] or 0) / longest
-        height = round(_BAR_MIN + (STRIP_HEIGHT - _BAR_MIN) * (1.0 if run["state"] == "running" else share), 1)
+        height = round(
+            _BAR_MIN + (STRIP_HEIGHT - _BAR_MIN) * (1.0 if run["state"] == "running" else share), 1
+        )
         bars.append(
             Bar(
                 x=left + number * (_BAR_WIDTH + _BAR_GAP),
@@ -75,9 +77,7 @@ def timeline(
     of_jobs: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs:
         of_jobs.setdefault(run["job_name"], []).append(run)
-    return {
-        name: list(_bars(of_job, first, last - first, now)) for name, of_job in sorted(of_jobs.items())
-    }
+    return {name: list(_bars(of_job, first, last - first, now)) for name, of_job in sorted(of_jobs.items())}
 
 
 def ticks(first: datetime, last: datetime) -> list[tuple[float, datetime, bool]]:
@@ -86,7 +86,7 @@ def ticks(first: datetime, last: datetime) -> list[tuple[float, datetime, bool]]
     step = next(
         one
         for one in (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=3), timedelta(days=1))
-        if length / one <= 13  # noqa: PLR2004
+        if length / one <= 13
     )
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
     found = []
@@ -118,9 +118,9 @@ def _bars(
         one = group[0] if len(group) == 1 else None
         yield Bar(
             x=round((begin - first) / length * 100, 3),
-            y=0,
+            y=4,
             width=round(max((end - begin) / length * 100, 100 / PIECES), 3),
-            height=1,
+            height=16,
             state=next((state for state in _STATES if state in states), group[0]["state"]),
             text=run_text(one) if one else _group_text(group),
             run_id=one["run_id"] if one else None,
@@ -145,8 +145,8 @@ def _by_piece(
 
 
 def _end(run: Mapping[str, Any], now: datetime) -> datetime:
-    end: datetime = run["ended_at"] or now
-    return max(end, run["started_at"])
+    end, start = cast("datetime", run["ended_at"] or now), cast("datetime", run["started_at"])
+    return max(end, start)
 
 
 def _group_text(group: Sequence[Mapping[str, Any]]) -> str:

@@ -33,7 +33,7 @@ def source_page(reading: Reading, source_system: str, object_type: str) -> dict[
 
 
 def object_page(reading: Reading, idem_key: str) -> dict[str, Any] | None:
-    """One object: its row, the runs that stored and saw it, its payload as a tree; None where there is none."""
+    """One object: its row, the runs that stored and saw it, its payload; None where there is none."""
     found = reading.rows("one_object", idem_key=idem_key)
     if not found:
         return None

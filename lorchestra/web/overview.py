@@ -1,13 +1,16 @@
 """The first page: what is wrong, what runs, and how the last seven days were."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from markupsafe import Markup
+
 from lorchestra.health import NEEDS_A_HUMAN, JobHealth
-from lorchestra.web.marks import Bar, strip, strip_text
+from lorchestra.web.marks import strip, strip_text
 from lorchestra.web.reading import Reading, now
+from lorchestra.web.svg import strip_svg
 
 DAYS = 7
 
@@ -17,16 +20,15 @@ class JobRow:
     """A job with what is drawn of it; `objects` is None where it is not known what the job reads."""
 
     health: JobHealth
-    bars: Sequence[Bar]
-    bars_text: str
+    strip: Markup | None
     objects: int | None
 
 
-def overview(reading: Reading) -> dict[str, Any]:
+def overview(reading: Reading, *, linked: bool = True) -> dict[str, Any]:
     """Every job, what is wrong first; the counts of all; and the last seven days."""
     healths = reading.healths()
     stored = reading.remembered("stored", lambda: _stored(reading))
-    rows = [_row(one, reading.configured.get(one.job_name), stored) for one in healths]
+    rows = [_row(one, reading.configured.get(one.job_name), stored, linked=linked) for one in healths]
     days = reading.remembered("days", lambda: week(reading))
     return {
         "rows": rows,
@@ -62,10 +64,9 @@ def _stored(reading: Reading) -> dict[str, int]:
     return counts
 
 
-def _row(health: JobHealth, source_system: str | None, stored: Mapping[str, int]) -> JobRow:
+def _row(health: JobHealth, source_system: str | None, stored: Mapping[str, int], *, linked: bool) -> JobRow:
     return JobRow(
         health=health,
-        bars=strip(health.runs),
-        bars_text=strip_text(health.runs) if health.runs else "",
+        strip=strip_svg(strip(health.runs), strip_text(health.runs), linked=linked) if health.runs else None,
         objects=None if source_system is None else stored.get(source_system, 0),
     )

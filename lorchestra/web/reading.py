@@ -1,7 +1,7 @@
 """What the page reads: asked of the store when something changed, remembered else.
 
-A look whether anything changed costs a millisecond on a file, and the store is open for that long only; so jobs
-write while the page is open, and the page is open while jobs write.
+A look whether anything changed costs a millisecond on a file, and the store is open for that long only; so
+jobs write while the page is open, and the page is open while jobs write.
 """
 
 import threading
@@ -55,9 +55,7 @@ class Reading:
         return self.remembered(
             "healths",
             lambda: job_healths(self.store, self.configured),
-            old=lambda healths: (
-                _OLD_SECONDS_RUNNING if any(one.running for one in healths) else _OLD_SECONDS
-            ),
+            old=lambda healths: _OLD_SECONDS_RUNNING if any(one.running for one in healths) else _OLD_SECONDS,
         )
 
     def remembered(
@@ -79,7 +77,7 @@ class Reading:
         value = ask()
         with self._lock:
             self._kept[key] = (pulse, at, value)
-            while len(self._kept) > 64:  # noqa: PLR2004
+            while len(self._kept) > 64:
                 del self._kept[next(iter(self._kept))]
         return value
 

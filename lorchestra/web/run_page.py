@@ -67,6 +67,6 @@ def _part(reading: Reading, told: IngestionDetails) -> IngestionPart:
     return IngestionPart(
         told=told,
         counts=counts_chart(counts, f"Records of {told.source_system}") if any(counts.values()) else None,
-        rate=rate_chart(points, "Records read over time") if len(points) > 2 else None,  # noqa: PLR2004
+        rate=rate_chart(points, "Records read over time") if len(points) > 2 else None,
         objects=touched_objects(reading.store, told, OBJECTS_SHOWN),
     )

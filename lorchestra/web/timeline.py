@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from lorchestra.web.marks import ticks, timeline
 from lorchestra.web.reading import Reading, now
+from lorchestra.web.svg import lane_svg
 
 #: How much is looked at, from far to near.
 SPANS: Mapping[str, timedelta] = {
@@ -19,7 +21,7 @@ SPANS: Mapping[str, timedelta] = {
 
 def timeline_page(reading: Reading, span: str | None, until: str | None) -> dict[str, Any]:
     """The runs of a span that ends at `until`, or now; what is not understood is the default."""
-    span = span if span in SPANS else "day"
+    span = span if span is not None and span in SPANS else "day"
     length = SPANS[span]
     moment = now()
     last = _moment(until) or _next_hour(moment)
@@ -31,11 +33,14 @@ def timeline_page(reading: Reading, span: str | None, until: str | None) -> dict
     names = list(SPANS)
     place = names.index(span)
     middle = last - length / 2
+    lanes = timeline(runs, first, last, moment)
+    closer = partial(_closer, names[min(place + 1, len(names) - 1)])
     return {
         "span": span,
         "first": first,
         "last": last,
-        "jobs": timeline(runs, first, last, moment),
+        "lanes": lanes,
+        "drawn": {name: lane_svg(bars, closer) for name, bars in lanes.items()},
         "runs": len(runs),
         "failed": sum(run["state"] == "failed" for run in runs),
         "ticks": ticks(first, last),
@@ -49,14 +54,12 @@ def timeline_page(reading: Reading, span: str | None, until: str | None) -> dict
         if place
         else None,
         "spans": {name: _link(name, last if until else None) for name in names},
-        "closer": lambda at: _closer(names, place, at),
     }
 
 
-def _closer(names: list[str], place: int, at: datetime) -> str:
+def _closer(span: str, at: datetime) -> str:
     """What looks closer at a moment."""
-    name = names[min(place + 1, len(names) - 1)]
-    return _link(name, at + SPANS[name] / 2)
+    return _link(span, at + SPANS[span] / 2)
 
 
 def _link(span: str, until: datetime | None) -> str:
@@ -73,7 +76,7 @@ def _moment(text: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     # Near the ends of the calendar nothing can be added or taken away.
-    return found if 1970 <= found.year < 9000 else None  # noqa: PLR2004
+    return found if 1970 <= found.year < 9000 else None
 
 
 def _next_hour(moment: datetime) -> datetime:

@@ -1,0 +1,166 @@
+"""The pages and their addresses. All of them only read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lorchestra.errors import LorchestraError, UnknownRunError
+from lorchestra.history import list_runs
+from lorchestra.web.access import Access
+from lorchestra.web.job_page import job_page
+from lorchestra.web.live import Changes
+from lorchestra.web.objects_page import object_page, objects_page, source_page
+from lorchestra.web.overview import overview
+from lorchestra.web.reading import Reading
+from lorchestra.web.rendering import environment
+from lorchestra.web.run_page import Verify, checks_cost, run_page
+from lorchestra.web.timeline import timeline_page
+
+RUNS_LISTED = 100
+_STATES = ("running", "succeeded", "failed")
+#: A store that cannot be asked now is asked again by the browser.
+_RETRY_SECONDS = "5"
+
+Context = dict[str, Any]
+
+
+class Pages:
+    """Answers requests out of one store."""
+
+    def __init__(self, reading: Reading, *, verify: Verify) -> None:
+        self._reading = reading
+        self._verify = verify
+        self._templates = environment()
+
+    def overview(self, request: Request) -> Response:
+        """Every job."""
+        return self._page(request, "overview.html", overview(self._reading))
+
+    def timeline(self, request: Request) -> Response:
+        """The runs of a span of time."""
+        query = request.query_params
+        return self._page(
+            request, "timeline.html", timeline_page(self._reading, query.get("span"), query.get("until"))
+        )
+
+    def runs(self, request: Request) -> Response:
+        """The newest runs."""
+        job, state = request.query_params.get("job", ""), request.query_params.get("state", "")
+        found = list_runs(
+            self._reading.store, job=job, state=state if state in _STATES else None, limit=RUNS_LISTED
+        )
+        names = [one.job_name for one in self._reading.healths()]
+        return self._page(
+            request,
+            "runs.html",
+            {
+                "runs": found,
+                "job": job,
+                "state": state,
+                "names": sorted(names),
+                "states": _STATES,
+                "limit": RUNS_LISTED,
+            },
+        )
+
+    def run(self, request: Request) -> Response:
+        """One run."""
+        # Where checking costs nothing it is done at once, else when it is asked for.
+        wanted = not checks_cost(self._reading) or "verify" in request.query_params
+        try:
+            context = run_page(
+                self._reading, request.query_params.get("id", ""), verify=self._verify if wanted else None
+            )
+        except UnknownRunError:
+            raise _not_found("There is no run of this id.") from None
+        return self._page(request, "run.html", context)
+
+    def job(self, request: Request) -> Response:
+        """One job."""
+        context = job_page(self._reading, request.query_params.get("name", ""))
+        return self._page(request, "job.html", _found(context, "There is no job of this name."))
+
+    def objects(self, request: Request) -> Response:
+        """Every source."""
+        return self._page(request, "objects.html", objects_page(self._reading))
+
+    def object(self, request: Request) -> Response:
+        """One object."""
+        context = object_page(self._reading, request.query_params.get("key", ""))
+        return self._page(request, "object.html", _found(context, "There is no object of this key."))
+
+    def source(self, request: Request) -> Response:
+        """One source."""
+        query = request.query_params
+        context = source_page(self._reading, query.get("system", ""), query.get("type", ""))
+        return self._page(request, "source.html", _found(context, "Nothing is stored of this source."))
+
+    def missing(self, request: Request, error: Exception) -> Response:
+        """An address that leads nowhere."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        told = error.detail if isinstance(error, HTTPException) else ""
+        return self._page(
+            request, "error.html", {"message": told, "next_step": "", "place": None}, status=status
+        )
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """What the store, or an argument, made impossible."""
+        assert isinstance(error, LorchestraError)  # noqa: S101 - it is registered for these
+        context = {"message": error.message, "next_step": error.next_step, "place": error.place}
+        answer = self._page(request, "error.html", context, status=503 if error.retryable else 500)
+        if error.retryable:
+            answer.headers["Retry-After"] = _RETRY_SECONDS
+        return answer
+
+    def _page(self, request: Request, template: str, context: Context, *, status: int = 200) -> Response:
+        text = self._templates.get_template(template).render(path=request.url.path, **context)
+        return HTMLResponse(text, status_code=status)
+
+
+def make_app(reading: Reading, *, verify: Verify, token: str, host: str, port: int) -> Starlette:
+    """The application; whoever has not the token sees none of it."""
+    pages = Pages(reading, verify=verify)
+    changes = Changes(reading)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await changes.end()
+
+    app = Starlette(
+        routes=[
+            Route("/", pages.overview),
+            Route("/timeline", pages.timeline),
+            Route("/runs", pages.runs),
+            # Names and ids may be anybody's, and hold what a path gives a meaning to.
+            Route("/run", pages.run),
+            Route("/job", pages.job),
+            Route("/objects", pages.objects),
+            Route("/source", pages.source),
+            Route("/object", pages.object),
+            Route("/live", changes.stream),
+            Mount("/static", StaticFiles(directory=str(files("lorchestra.web") / "static"))),
+        ],
+        exception_handlers={HTTPException: pages.missing, LorchestraError: pages.failed},
+        lifespan=lifespan,
+    )
+    app.add_middleware(Access, token=token, host=host, port=port)
+    return app
+
+
+def _found(context: Context | None, otherwise: str) -> Context:
+    if context is None:
+        raise _not_found(otherwise)
+    return context
+
+
+def _not_found(text: str) -> HTTPException:
+    return HTTPException(404, text)

@@ -1,0 +1,55 @@
+"""Serves the page until it is interrupted."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from lorchestra.errors import ArgumentError
+from lorchestra.web.access import new_token
+from lorchestra.web.app import make_app
+from lorchestra.web.reading import Reading
+from lorchestra.web.run_page import Verify
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8420
+
+
+def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Listen, say the URL, and answer until a signal ends it. Port 0 is any that is free.
+
+    Raises:
+        ArgumentError: the port cannot be had.
+    """
+    listening = _listen(host, port)
+    port = listening.getsockname()[1]
+    token = new_token()
+    app = make_app(reading, verify=verify, token=token, host=host, port=port)
+    name = f"[{host}]" if ":" in host else host
+    say(f"http://{name}:{port}/?token={token}")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            # Addresses hold keys of objects: no log of requests.
+            access_log=False,
+            log_level="error",
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    server.run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        raise ArgumentError(
+            f"--port: cannot be listened on: {error.strerror or type(error).__name__}",
+            next_step="Type: lorchestra web --port 0, which takes one that is free.",
+        ) from None
+    listening.listen(128)
+    return listening

@@ -1,0 +1,62 @@
+// When something changed, the page is fetched anew and what differs is put in its place.
+"use strict";
+(() => {
+  const live = document.getElementById("live");
+  let fetching = false;
+  let again = false;
+
+  const opened = () =>
+    new Set([...document.querySelectorAll("main details[open][data-key]")].map((one) => one.dataset.key));
+
+  const place = (element) =>
+    element && element !== document.body
+      ? element.id ? `#${CSS.escape(element.id)}`
+      : element.getAttribute("href") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : null
+      : null;
+
+  const show = (text) => {
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    const before = document.querySelector("main");
+    const after = fresh.querySelector("main");
+    if (!after || before.innerHTML === after.innerHTML) return;
+    const wasOpen = opened();
+    const focus = before.contains(document.activeElement) ? place(document.activeElement) : null;
+    const scrolled = [...before.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
+    before.replaceChildren(...after.childNodes);
+    document.title = fresh.title;
+    for (const one of before.querySelectorAll("details[data-key]")) one.open ||= wasOpen.has(one.dataset.key);
+    before.querySelectorAll(".scroll").forEach((one, number) => {
+      if (scrolled[number]) [one.scrollLeft, one.scrollTop] = scrolled[number];
+    });
+    if (focus) before.querySelector(focus)?.focus({ preventScroll: true });
+  };
+
+  const refresh = async () => {
+    // Nobody's half-typed word is taken away.
+    if (document.activeElement?.matches("main input, main select")) return;
+    if (fetching) { again = true; return; }
+    fetching = true;
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin" });
+      if (answer.ok) show(await answer.text());
+      live.textContent = answer.ok ? "● live" : "the store does not answer";
+    } catch {
+      live.textContent = "not connected";
+    } finally {
+      fetching = false;
+      if (again) { again = false; refresh(); }
+    }
+  };
+
+  const events = new EventSource("/live");
+  events.addEventListener("open", () => { live.textContent = "● live"; });
+  events.addEventListener("error", () => { live.textContent = "not connected"; });
+  events.addEventListener("changed", refresh);
+
+  // The keys + and - look closer and from farther.
+  document.addEventListener("keydown", (event) => {
+    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const way = { "+": "in", "-": "out" }[event.key];
+    if (way) document.querySelector(`[data-zoom="${way}"]`)?.click();
+  });
+})();
