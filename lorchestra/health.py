@@ -4,7 +4,7 @@ The rule is SQL, `queries/job_health.sql`; here its answers become sentences and
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
@@ -101,6 +101,20 @@ def job_healths(store: Store, configured: Collection[str]) -> list[JobHealth]:
         if name not in known
     ]
     return sorted(found, key=lambda one: (_rank(one), one.job_name))
+
+
+def with_progress(store: Store, healths: Iterable[JobHealth]) -> list[JobHealth]:
+    """The same, their running runs as far as they have come by now.
+
+    Raises:
+        StoreError: the store cannot be asked.
+    """
+    runs = [run for one in healths for run in one.runs if run["state"] == "running"]
+    running = _running(store, runs)
+    return [
+        replace(one, running=tuple(running[run["run_id"]] for run in one.runs if run["run_id"] in running))
+        for one in healths
+    ]
 
 
 def needs_a_human(healths: Iterable[JobHealth]) -> bool:

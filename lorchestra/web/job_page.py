@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from lorchestra.health import JobHealth
 from lorchestra.history import list_runs
 from lorchestra.spans import span
 from lorchestra.web.charts import Chart, durations_chart, volume_chart
@@ -23,23 +22,25 @@ def job_page(reading: Reading, job_name: str) -> dict[str, Any] | None:
     health = next((one for one in reading.healths() if one.job_name == job_name), None)
     if health is None:
         return None
-    days = reading.remembered(("job_days", job_name), lambda: _days(reading, job_name))
-    runs = list_runs(reading.store, job=job_name, limit=RUNS_MAX + 1)
+    history = reading.remembered(("job", job_name), lambda: _history(reading, job_name))
     return {
         "health": health,
         "strip": strip_svg(strip(health.runs), strip_text(health.runs), linked=True),
+        **history,
+    }
+
+
+def _history(reading: Reading, job_name: str) -> dict[str, Any]:
+    days = reading.rows("job_days", job=job_name, first=now() - HISTORY)
+    runs = list_runs(reading.store, job=job_name, limit=RUNS_MAX + 1)
+    return {
         "runs": runs[:30],
         "totals": {
             name: sum(day[name] for day in days) for name in ("runs", "failed", "inserted", "updated")
         },
-        "days": len(days),
         "durations": _durations(days, runs),
         "volume": volume_chart(days, _VOLUME, "New and changed objects of each day") if days else None,
     }
-
-
-def _days(reading: Reading, job_name: str) -> list[dict[str, Any]]:
-    return reading.rows("job_days", job=job_name, first=now() - HISTORY)
 
 
 def _durations(days: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Chart | None:
@@ -79,8 +80,3 @@ def _point_of_day(day: Mapping[str, Any]) -> dict[str, Any]:
         "text": f"{day['day']}: {day['runs']} runs{said}{took}",
         "link": f"/timeline?span=day&until={day['day'] + timedelta(days=1)}T00:00:00Z",
     }
-
-
-def health_of(reading: Reading, job_name: str | None) -> JobHealth | None:
-    """How a job is."""
-    return next((one for one in reading.healths() if one.job_name == job_name), None)

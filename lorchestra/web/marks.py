@@ -16,7 +16,7 @@ _BAR_WIDTH, _BAR_GAP = 5, 2
 STRIP_WIDTH = STRIP_RUNS * (_BAR_WIDTH + _BAR_GAP)
 _BAR_MIN = 4.0
 #: A span of time is looked at in so many pieces: runs of a job in one piece become one mark.
-PIECES = 240
+PIECES = 120
 _STATES = ("failed", "running", "succeeded")
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from lorchestra.health import NEEDS_A_HUMAN, JobHealth
 from lorchestra.web.marks import strip, strip_text
-from lorchestra.web.reading import Reading, now
+from lorchestra.web.reading import OLD_SECONDS, RUNNING_OLD_SECONDS, Reading, now
 from lorchestra.web.svg import strip_svg
 
 DAYS = 7
@@ -26,10 +26,18 @@ class JobRow:
 
 def overview(reading: Reading, *, linked: bool = True) -> dict[str, Any]:
     """Every job, what is wrong first; the counts of all; and the last seven days."""
+    return reading.remembered(
+        ("overview", linked),
+        lambda: _overview(reading, linked=linked),
+        old_seconds=lambda made: RUNNING_OLD_SECONDS if made["running"] else OLD_SECONDS,
+    )
+
+
+def _overview(reading: Reading, *, linked: bool) -> dict[str, Any]:
     healths = reading.healths()
-    stored = reading.remembered("stored", lambda: _stored(reading))
+    stored = _stored(reading)
     rows = [_row(one, reading.configured.get(one.job_name), stored, linked=linked) for one in healths]
-    days = reading.remembered("days", lambda: week(reading))
+    days = reading.remembered("week", lambda: week(reading), by="events")
     return {
         "rows": rows,
         "wrong": sum(any(alert.kind in NEEDS_A_HUMAN for alert in one.alerts) for one in healths),

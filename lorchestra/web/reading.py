@@ -7,20 +7,40 @@ jobs write while the page is open, and the page is open while jobs write.
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from lorchestra.errors import StoreSchemaError
-from lorchestra.health import JobHealth, job_healths
+from lorchestra.health import JobHealth, job_healths, with_progress
 from lorchestra.queries import internal_query
 from lorchestra.stores.base import CountsBytes, Store, query_rows
 
 T = TypeVar("T")
 
 #: What changes by the clock alone (a job becomes late) is looked at again after so many seconds.
-_OLD_SECONDS = 30.0
+OLD_SECONDS = 30.0
 #: While something runs, its progress is.
-_OLD_SECONDS_RUNNING = 1.0
+RUNNING_OLD_SECONDS = 0.9
+#: All that one page needs is of one look.
+_LOOK_SECONDS = 0.1
+_KEPT_MAX = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulse:
+    """What is counted in both tables."""
+
+    events: int = 0
+    newest_event: datetime | None = None
+    objects: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    pulse: Pulse
+    at: float
+    value: Any
 
 
 class Reading:
@@ -35,8 +55,8 @@ class Reading:
         #: A store that bills what it reads is asked rarely.
         self.poll_seconds = 60.0 if isinstance(store, CountsBytes) else 1.0
         self._lock = threading.Lock()
-        self._kept: dict[Hashable, tuple[Hashable, float, Any]] = {}
-        self._pulse: tuple[float, Hashable] = (0.0, None)
+        self._kept: dict[Hashable, _Kept] = {}
+        self._looked = (float("-inf"), Pulse())
 
     def rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """The rows of one of our own queries; none as long as there are no tables."""
@@ -45,53 +65,56 @@ class Reading:
         except StoreSchemaError:
             return []
 
-    def pulse(self) -> Hashable:
-        """Something that is the same as long as nothing changed in the tables."""
+    def pulse(self) -> Pulse:
+        """What is other as soon as anything changed in the tables."""
         found = self.rows("pulse")
-        return tuple(found[0].values()) if found else None
+        return Pulse(**found[0]) if found else Pulse()
 
     def healths(self) -> list[JobHealth]:
         """Every job."""
+        judged = self.remembered("healths", lambda: job_healths(self.store, self.configured), by="events")
+        if not any(one.running for one in judged):
+            return judged
         return self.remembered(
-            "healths",
-            lambda: job_healths(self.store, self.configured),
-            old=lambda healths: _OLD_SECONDS_RUNNING if any(one.running for one in healths) else _OLD_SECONDS,
+            "progress", lambda: with_progress(self.store, judged), old_seconds=lambda _: RUNNING_OLD_SECONDS
         )
+
+    def something_runs(self) -> bool:
+        """Whether progress is to be shown."""
+        return any(one.running for one in self.healths())
 
     def remembered(
         self,
         key: Hashable,
         ask: Callable[[], T],
         *,
-        old: Callable[[T], float] = lambda _: _OLD_SECONDS,
+        by: Literal["all", "events"] = "all",
+        old_seconds: Callable[[T], float] = lambda _: OLD_SECONDS,
     ) -> T:
-        """What `ask` gave last, as long as nothing changed and it is not too old."""
+        """What `ask` gave last, unless that is old or something changed, in any table or in the log."""
         pulse = self._recent_pulse()
+        known = pulse if by == "all" else replace(pulse, objects=0)
         with self._lock:
             kept = self._kept.get(key)
-        if kept is not None:
-            then, at, value = kept
-            if then == pulse and time.monotonic() - at < max(old(value), self.poll_seconds - 1):
-                return cast(T, value)
+        if kept is not None and kept.pulse == known:
+            age = time.monotonic() - kept.at
+            if age < max(old_seconds(cast(T, kept.value)), self.poll_seconds - 1):
+                return cast(T, kept.value)
+        # The time before: what comes while the store answers is looked at the next time.
         at = time.monotonic()
         value = ask()
         with self._lock:
-            self._kept[key] = (pulse, at, value)
-            while len(self._kept) > 64:
+            self._kept[key] = _Kept(pulse=known, at=at, value=value)
+            while len(self._kept) > _KEPT_MAX:
                 del self._kept[next(iter(self._kept))]
         return value
 
-    def _recent_pulse(self) -> Hashable:
-        """The pulse, asked at most as often as the store may be."""
-        at, pulse = self._pulse
-        if self.poll_seconds <= 1 or time.monotonic() - at > self.poll_seconds:
+    def _recent_pulse(self) -> Pulse:
+        at, pulse = self._looked
+        if time.monotonic() - at > max(_LOOK_SECONDS, self.poll_seconds - 1):
             pulse = self.pulse()
-            self._pulse = (time.monotonic(), pulse)
+            self._looked = (time.monotonic(), pulse)
         return pulse
-
-    def something_runs(self) -> bool:
-        """Whether progress is to be shown."""
-        return any(one.running for one in self.healths())
 
 
 def now() -> datetime:

@@ -22,14 +22,19 @@ SPANS: Mapping[str, timedelta] = {
 def timeline_page(reading: Reading, span: str | None, until: str | None) -> dict[str, Any]:
     """The runs of a span that ends at `until`, or now; what is not understood is the default."""
     span = span if span is not None and span in SPANS else "day"
-    length = SPANS[span]
     moment = now()
     last = _moment(until) or _next_hour(moment)
-    first = last - length
-    # The address that always ends now stays as it is; times are kept to the second.
-    runs = reading.remembered(
-        ("timeline", span, last), lambda: reading.rows("runs_between", first=first, last=last)
+    return reading.remembered(
+        ("timeline", span, last), lambda: _page(reading, span, last, moment, until=until)
     )
+
+
+def _page(
+    reading: Reading, span: str, last: datetime, moment: datetime, *, until: str | None
+) -> dict[str, Any]:
+    length = SPANS[span]
+    first = last - length
+    runs = reading.rows("runs_between", first=first, last=last)
     names = list(SPANS)
     place = names.index(span)
     middle = last - length / 2
