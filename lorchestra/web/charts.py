@@ -12,16 +12,20 @@ from xml.etree import ElementTree as ET
 
 import pygal
 from markupsafe import Markup
+from pygal.style import Style
 
 from lorchestra.spans import span
 
 #: A number at a place; `link` is a page of ours, `text` what is said of it.
 Point = Mapping[str, Any]
 
-_SIZE: Mapping[str, Any] = {"width": 720, "height": 220}
+_FONT = 13
+_SIZE: Mapping[str, Any] = {"width": 520, "height": 190}
 _PLAIN: Mapping[str, Any] = {
     "css": (),
     "js": (),
+    # For the layout; what is seen is the stylesheet's.
+    "style": Style(label_font_size=_FONT, major_label_font_size=_FONT),
     "classes": ("chart",),
     "disable_xml_declaration": True,
     "show_legend": False,
@@ -42,11 +46,11 @@ class Chart:
 
 def counts_chart(counts: dict[str, int], label: str) -> Chart:
     """A few counts as bars side by side, each in the colour of its name."""
-    chart = pygal.HorizontalStackedBar(**_PLAIN, width=720, height=40 + 34 * len(counts), print_values=True)
+    chart = pygal.HorizontalStackedBar(**_PLAIN, width=520, height=44 + 26 * len(counts))
     chart.x_labels = list(reversed(counts))
     for number, (name, count) in enumerate(reversed(counts.items())):
         values: list[Any] = [None] * len(counts)
-        values[number] = {"value": count, "formatter": lambda value: f"{value:,}"}
+        values[number] = count
         chart.add(name, values)
     chart.value_formatter = lambda value: f"{value:,.0f}"
     names = [f"bar-{name.replace(' ', '-')}" for name in reversed(counts)]
@@ -59,7 +63,7 @@ def rate_chart(points: Sequence[tuple[float, int]], label: str) -> Chart:
     """Records read by each second of a run."""
     chart = pygal.XY(**_PLAIN, **_SIZE, show_dots=len(points) < 3)
     chart.value_formatter = lambda value: f"{value:,.0f}"
-    chart.x_value_formatter = span
+    chart.x_value_formatter = lambda seconds: f"{seconds:.2g} s" if seconds < 10 else span(seconds)
     chart.add("records", [(seconds, records) for seconds, records in points])
     rows = [
         (span(seconds), records, _per_second(before, (seconds, records)))
@@ -89,8 +93,9 @@ def durations_chart(
         series.append("band")
     good = [_dot(point, point["seconds"]) for point in points if point["seconds"] is not None]
     chart.add("seconds", good)
-    bad = [_dot(point, point["seconds"] or 0) for point in points if point["failed"]]
-    chart.add("failed", bad, stroke=False, dots_size=5)
+    # On the axis, where nothing covers them.
+    bad = [_dot(point, 0) for point in points if point["failed"]]
+    chart.add("failed", bad, stroke=False, dots_size=4)
     series += ["line", "failures"]
     rows = [[point["text"], point["seconds"], point["failed"]] for point in points]
     return Chart(svg=_svg(chart, label, series=series), columns=columns, rows=rows)
@@ -100,7 +105,7 @@ def volume_chart(
     days: Sequence[Mapping[str, Any]], names: Mapping[str, str], label: str, *, first: str = "day"
 ) -> Chart:
     """Numbers of each day, one above the other: `names` are the keys of `days`, and their titles."""
-    chart = pygal.StackedBar(**_PLAIN, **_SIZE, x_labels_major_every=max(1, len(days) // 6))
+    chart = pygal.StackedBar(**_PLAIN, **_SIZE, x_labels_major_every=max(1, len(days) // 4))
     chart.show_minor_x_labels = False
     chart.value_formatter = lambda value: f"{value:,.0f}"
     chart.x_labels = [_short(day[first]) for day in days]

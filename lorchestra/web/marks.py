@@ -17,6 +17,8 @@ STRIP_WIDTH = STRIP_RUNS * (_BAR_WIDTH + _BAR_GAP)
 _BAR_MIN = 4.0
 #: A span of time is looked at in so many pieces: runs of a job in one piece become one mark.
 PIECES = 120
+#: The least width of a mark, in per cent.
+_MARK_MIN = 0.35
 _STATES = ("failed", "running", "succeeded")
 
 
@@ -114,12 +116,14 @@ def _bars(
     for group in _by_piece(runs, first, piece):
         begin = max(group[0]["started_at"], first)
         end = min(max(_end(run, now) for run in group), first + length)
+        # Also what began just now is seen.
+        x = round(min((begin - first) / length * 100, 100 - _MARK_MIN), 3)
         states = {run["state"] for run in group}
         one = group[0] if len(group) == 1 else None
         yield Bar(
-            x=round((begin - first) / length * 100, 3),
+            x=x,
             y=4,
-            width=round(max((end - begin) / length * 100, 100 / PIECES), 3),
+            width=round(min(max((end - begin) / length * 100, _MARK_MIN), 100 - x), 3),
             height=16,
             state=next((state for state in _STATES if state in states), group[0]["state"]),
             text=run_text(one) if one else _group_text(group),
