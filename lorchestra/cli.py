@@ -20,7 +20,7 @@ from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_run import accounted, print_outcome, watched
 from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.cli_verify import verify
-from lorchestra.cli_web import web
+from lorchestra.cli_web import report, web
 from lorchestra.errors import UsageError
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ main.add_command(runs)
 main.add_command(jobs)
 main.add_command(query)
 main.add_command(web)
+main.add_command(report)
 main.add_command(verify)
 main.add_command(setup)
 main.add_command(doctor)

@@ -1,12 +1,14 @@
 """Commands that show: the page, and the report in one file."""
 
 import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lorchestra.cli_base import settled_store, with_settings
-from lorchestra.errors import ConfigError
+from lorchestra.cli_base import say, settled_store, with_settings
+from lorchestra.errors import ArgumentError, ConfigError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from lorchestra.config import Settings
     from lorchestra.verification import Check
     from lorchestra.web.reading import Reading
+
+#: Each day of a report is a line.
+_LONGEST = timedelta(days=3660)
 
 
 @click.command()
@@ -48,6 +53,65 @@ def web(*, port: int, host: str, settings: "Settings") -> None:
         port=port,
         say=_print_at_once,
     )
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@click.option(
+    "--since",
+    default="7d",
+    show_default=True,
+    metavar="WHEN",
+    help="From when on, where no run is named: 7d, 4w, or a day. Today counts as a day.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    default=Path("report.html"),
+    show_default=True,
+    help='The file to write; "-" is standard output.',
+)
+@with_settings
+def report(*, run_id: str | None, since: str, output: Path, settings: "Settings") -> None:
+    """Write a report in one HTML file: of RUN_ID, else of all jobs over some days.
+
+    It needs nothing beside itself, and can be mailed and printed. No content of objects is in it.
+    """
+    reading = _reading(settings)
+    from lorchestra.web.report import report_of_run, report_since
+
+    if run_id is not None:
+        text = report_of_run(reading, run_id, verify=lambda one: _checks(settings, reading, one))
+    else:
+        text = report_since(reading, _first_day(since))
+    if output == Path("-"):
+        click.echo(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"--output: cannot be written: {error.strerror or type(error).__name__}", place=str(output)
+        ) from None
+    say(f"{output}: written")
+
+
+def _first_day(since: str) -> datetime:
+    """The midnight (UTC) that a span of days until now begins at."""
+    from tzlocal import get_localzone
+
+    from lorchestra.timespan import parse_age, window
+
+    moment = datetime.now(UTC)
+    if since.endswith(("d", "w")) and not since.startswith("-"):
+        age = parse_age("--since", since)
+        first = moment - min(age - timedelta(days=1), _LONGEST) if age else moment
+    else:
+        first = window(since, None, now=moment, zone=get_localzone()).since or moment
+    if not moment - _LONGEST <= first <= moment:
+        raise ArgumentError("--since: lies in the future, or more than ten years ago")
+    return first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _print_at_once(text: str) -> None:

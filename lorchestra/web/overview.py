@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lorchestra.health import NEEDS_A_HUMAN, JobHealth
+from lorchestra.web.days import days_between
 from lorchestra.web.marks import strip, strip_text
 from lorchestra.web.reading import OLD_SECONDS, RUNNING_OLD_SECONDS, Reading, now
 from lorchestra.web.svg import strip_svg
@@ -37,7 +38,10 @@ def _overview(reading: Reading, *, linked: bool) -> dict[str, Any]:
     healths = reading.healths()
     stored = _stored(reading)
     rows = [_row(one, reading.configured.get(one.job_name), stored, linked=linked) for one in healths]
-    days = reading.remembered("week", lambda: week(reading), by="events")
+    today = now()
+    week = reading.remembered(
+        "week", lambda: days_between(reading, today - timedelta(days=DAYS - 1), today), by="events"
+    )
     return {
         "rows": rows,
         "wrong": sum(any(alert.kind in NEEDS_A_HUMAN for alert in one.alerts) for one in healths),
@@ -46,23 +50,8 @@ def _overview(reading: Reading, *, linked: bool) -> dict[str, Any]:
             for one in healths
         ),
         "running": sum(bool(one.running) for one in healths),
-        "days": days,
-        "totals": {
-            name: sum(day[name] for day in days)
-            for name in ("succeeded", "failed", "inserted", "updated", "rejected")
-        },
-        "most_runs": max((day["succeeded"] + day["failed"] for day in days), default=0) or 1,
+        **week,
     }
-
-
-def week(reading: Reading) -> list[dict[str, Any]]:
-    """The last seven days in UTC, today the last, also those on which nothing happened."""
-    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
-    first = midnight - timedelta(days=DAYS - 1)
-    found = {row["day"]: row for row in reading.rows("days", first=first, last=midnight + timedelta(days=1))}
-    dates = [(first + timedelta(days=number)).date() for number in range(DAYS)]
-    nothing = {"succeeded": 0, "failed": 0, "inserted": 0, "updated": 0, "rejected": 0}
-    return [found.get(day, {"day": day, **nothing}) for day in dates]
 
 
 def _stored(reading: Reading) -> dict[str, int]:
