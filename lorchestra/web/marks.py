@@ -85,11 +85,9 @@ def timeline(
 def ticks(first: datetime, last: datetime) -> list[tuple[float, datetime, bool]]:
     """Places (per cent) and times of an axis; the last of each says whether a day begins there."""
     length = last - first
-    step = next(
-        one
-        for one in (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=3), timedelta(days=1))
-        if length / one <= 13
-    )
+    days = timedelta(days=1 + length.days // 13)
+    steps = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=3))
+    step = next((one for one in steps if length / one <= 13), days)
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
     found = []
     moment = midnight + step * -(-(first - midnight) // step)
