@@ -18,6 +18,17 @@ from lorchestra.rejects import rejects_of
 from lorchestra.spool import JobSpool
 from lorchestra.stores.base import Store
 
+_COUNTED = (
+    "records_extracted",
+    "recovered",
+    "inserted",
+    "updated",
+    "unchanged",
+    "duplicates",
+    "rejected",
+)
+# File systems take 255, and an ending comes after it.
+_NAME_BYTES_MAX = 240
 _ENDS = ("job.completed", "job.failed")
 
 
@@ -73,14 +84,16 @@ def verify_run(
     events = run_events(store, run_id)
     checks = [_one_end(run_id, events)]
     for ingestion in _ingestions(run_id, events):
+        if not _counts(ingestion.said) or not _names_a_file(run_id):
+            checks.append(_not_counted(run_id))
+            continue
         checks += _in_table(ingestion, store)
         checks.append(_rejects(ingestion, spool))
         if ask_source is not None:
             checks.append(_at_source(ingestion, ask_source))
-    job_name = next(
-        (one["payload"]["job_name"] for one in events if one["event_type"] == "job.started"), None
-    )
-    if job_name is not None:
+    started = next((one for one in events if one["event_type"] == "job.started"), None)
+    job_name = (started["payload"] or {}).get("job_name") if started is not None else None
+    if isinstance(job_name, str) and _names_a_file(job_name):
         checks.append(_nothing_waits(run_id, job_name, store=store, spool=spool))
     return checks
 
@@ -120,15 +133,36 @@ def _ingestions(run_id: str, events: Sequence[Mapping[str, Any]]) -> Iterator[In
     started = next((one for one in events if one["event_type"] == "job.started"), None)
     for event in events:
         if event["event_type"] == "ingestion.completed" and started is not None:
+            told = started["payload"] or {}
             yield Ingestion(
                 run_id=run_id,
-                job_name=started["payload"]["job_name"],
+                job_name=told.get("job_name", "JOB"),
                 source_system=event["source_system"],
-                object_type=event["object_type"],
+                object_type=event["object_type"] or "",
                 started_at=started["created_at"],
-                partial=_part(started["payload"].get("parameters") or {}),
-                said=event["payload"],
+                partial=_part(told.get("parameters") or {}),
+                said=event["payload"] or {},
             )
+
+
+def _counts(said: Mapping[str, Any]) -> bool:
+    """Whether an ingestion tells what is compared: events may be somebody else's."""
+    try:
+        datetime.fromisoformat(said["seen_at"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return all(isinstance(said.get(name), int) for name in _COUNTED)
+
+
+def _names_a_file(name: str) -> bool:
+    """Whether the spool may be asked for it: a name of somebody else's may lead out of it."""
+    return Path(name).name == name and "\0" not in name and len(name.encode()) <= _NAME_BYTES_MAX
+
+
+def _not_counted(run_id: str) -> Check:
+    return _check(
+        run_id, "records", ok=None, expected="counts in the log", found="other than lorchestra's", step=None
+    )
 
 
 def _part(parameters: Mapping[str, Any]) -> str | None:

@@ -12,8 +12,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lorchestra.errors import LorchestraError, UnknownRunError
+from lorchestra.errors import InternalError, LorchestraError, UnknownRunError
 from lorchestra.history import list_runs
+from lorchestra.jobs.failure import stack_hint
 from lorchestra.web.access import Access
 from lorchestra.web.job_page import job_page
 from lorchestra.web.live import Changes
@@ -101,7 +102,7 @@ class Pages:
         """One source."""
         query = request.query_params
         context = source_page(self._reading, query.get("system", ""), query.get("type", ""))
-        return self._page(request, "source.html", _found(context, "Nothing is stored of this source."))
+        return self._page(request, "source.html", _found(context, "There is no source of this name."))
 
     def missing(self, request: Request, error: Exception) -> Response:
         """An address that leads nowhere."""
@@ -119,6 +120,13 @@ class Pages:
         if error.retryable:
             answer.headers["Retry-After"] = _RETRY_SECONDS
         return answer
+
+    def defect(self, request: Request, error: Exception) -> Response:
+        """What nobody foresaw: where it was, and nothing of the data."""
+        told = InternalError(f"lorchestra itself failed: {type(error).__name__} in {stack_hint(error)}")
+        return self._page(
+            request, "error.html", {"message": told.message, "next_step": "", "place": None}, status=500
+        )
 
     def _page(self, request: Request, template: str, context: Context, *, status: int = 200) -> Response:
         text = self._templates.get_template(template).render(path=request.url.path, **context)
@@ -149,7 +157,11 @@ def make_app(reading: Reading, *, verify: Verify, token: str, host: str, port: i
             Route("/live", changes.stream),
             Mount("/static", StaticFiles(directory=str(files("lorchestra.web") / "static"))),
         ],
-        exception_handlers={HTTPException: pages.missing, LorchestraError: pages.failed},
+        exception_handlers={
+            HTTPException: pages.missing,
+            LorchestraError: pages.failed,
+            Exception: pages.defect,
+        },
         lifespan=lifespan,
     )
     app.add_middleware(Access, token=token, host=host, port=port)

@@ -17,17 +17,17 @@ def objects_page(reading: Reading) -> dict[str, Any]:
 
 
 def source_page(reading: Reading, source_system: str, object_type: str) -> dict[str, Any] | None:
-    """One source: how it grew, and what came last; None where nothing is stored of it."""
+    """One source: how it grew, and what came last; None where there is no such source."""
     source = {"source_system": source_system, "object_type": object_type}
     days = reading.remembered(
         ("objects_by_day", source_system, object_type), lambda: reading.rows("objects_by_day", **source)
     )
-    if not days:
+    if not days and not any({**one, **source} == one for one in objects_page(reading)["sources"]):
         return None
     return {
         **source,
-        "objects": days[-1]["objects_until_then"],
-        "growth": _growth(days),
+        "objects": days[-1]["objects_until_then"] if days else 0,
+        "growth": _growth(days) if days else None,
         "newest": reading.rows("newest_objects", **source, limit=NEWEST),
     }
 

@@ -30,9 +30,9 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            # Addresses hold keys of objects: no log of requests.
+            # Addresses hold keys of objects, and what an error holds is unknown: the page tells where it was.
             access_log=False,
-            log_level="error",
+            log_level="critical",
             server_header=False,
             timeout_graceful_shutdown=2,
         )
