@@ -6,7 +6,7 @@ its own (styles, scripts, comments) is taken out, as the page's policy of conten
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -21,6 +21,8 @@ Point = Mapping[str, Any]
 
 _FONT = 13
 _SIZE: Mapping[str, Any] = {"width": 520, "height": 190}
+#: Of less, the axis has times instead of days.
+_SHORT = timedelta(days=2)
 _PLAIN: Mapping[str, Any] = {
     "css": (),
     "js": (),
@@ -81,7 +83,8 @@ def durations_chart(
     A point has `at`, `seconds` (None: none that succeeded), `failed`, `text`, `link`.
     """
     chart = pygal.DateTimeLine(**_PLAIN, **_SIZE, show_dots=True, dots_size=3)
-    chart.x_value_formatter = lambda moment: f"{moment:%m-%d}"
+    short = len(points) > 1 and points[-1]["at"] - points[0]["at"] < _SHORT
+    chart.x_value_formatter = lambda moment: f"{moment:%H:%M}" if short else f"{moment:%m-%d}"
     chart.value_formatter = span
     chart.range = (0, _top([point["seconds"] for point in points], usual))
     series = []

@@ -39,8 +39,18 @@ def _history(reading: Reading, job_name: str) -> dict[str, Any]:
             name: sum(day[name] for day in days) for name in ("runs", "failed", "inserted", "updated")
         },
         "durations": _durations(days, runs),
-        "volume": volume_chart(days, _VOLUME, "New and changed objects of each day") if days else None,
+        "volume": volume_chart(_every_day(days), _VOLUME, "New and changed objects of each day")
+        if days
+        else None,
     }
+
+
+def _every_day(days: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The days from the first to the last, also those without a run."""
+    found = {day["day"]: day for day in days}
+    first, last = days[0]["day"], days[-1]["day"]
+    dates = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [found.get(day, {"day": day, **dict.fromkeys(_VOLUME, 0)}) for day in dates]
 
 
 def _durations(days: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Chart | None:
