@@ -304,6 +304,13 @@ def _events(found: Mapping[str, _EventType]) -> Iterator[str]:
     yield from ["## Of a retry", "", "In a run of `lorchestra retry`, `ingestion.completed` has besides:", ""]
     yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.RETRY.items()])
     yield from [
+        "## Of an unusual run",
+        "",
+        "Where a run that succeeded was not like those before it, `job.completed` has besides:",
+        "",
+    ]
+    yield from _table(("Key", "Meaning"), [(_code(n), t) for n, t in meanings.UNUSUAL.items()])
+    yield from [
         "## Of a verification",
         "",
         "`lorchestra verify` is a run of a job `verify`. Its `job.completed` and `job.failed` have besides:",

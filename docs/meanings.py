@@ -211,6 +211,12 @@ _INGESTION = {
 #: Only in a run that `lorchestra retry` made.
 RETRY = {"resolved": "Rejects of the other run that are stored now, or gone at the source."}
 
+#: Only in `job.completed` of a run that was not like those before it.
+UNUSUAL = {
+    "unusual": "A list of objects `{kind, message}`. `kind` is `quiet` (nothing new where there always was) "
+    "or `slow`; `message` is a sentence for people.",
+}
+
 #: Only in a run of `lorchestra verify`.
 VERIFY = {
     "checks": "Comparisons that were made.",

@@ -163,6 +163,8 @@ def _run_job_impl(
         context,
         package_name=job.package_name,
         parameters=parameters,
+        # Trying single records again is nothing that the job usually does.
+        has_usual=retry_of is None,
         show_traceback=show_traceback,
     )
 

@@ -1,6 +1,6 @@
 """A run with its account, whatever its work is: lock, id, `job.started`, the work, and its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from lorchestra.errors import RunInterruptedError, StoreError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
+    from lorchestra.health import Alert
     from lorchestra.jobs.context import JobContext, JobResult
     from lorchestra.run_lock import RunMarker
     from lorchestra.runs import RunLog
@@ -40,9 +41,12 @@ def accounted(
     *,
     package_name: str,
     parameters: Mapping[str, Any],
+    has_usual: bool = False,
     show_traceback: bool = False,
 ) -> dict[str, Any]:
     """Run a job's work: `job.started` before it, then `job.completed` or `job.failed`, whatever happens.
+
+    Where the job `has_usual`, a success is compared with those before.
 
     Returns the run as one flat object: run_id, job_name, state, duration_seconds and the job's counts.
 
@@ -85,7 +89,9 @@ def accounted(
             raise RunInterruptedError("The run was interrupted before it began.") from None
         context = context.for_run(run.run_id, seen_at=run.started_at, checkpoint=marker.checkpoint)
         with marker.beating():
-            return _finished(function, context, log, marker, show_traceback=show_traceback)
+            return _finished(
+                function, context, log, marker, has_usual=has_usual, show_traceback=show_traceback
+            )
 
 
 def _finished(
@@ -94,6 +100,7 @@ def _finished(
     log: "RunLog",
     marker: "RunMarker",
     *,
+    has_usual: bool,
     show_traceback: bool,
 ) -> dict[str, Any]:
     """The job's work, and the event of its end."""
@@ -108,7 +115,12 @@ def _finished(
         result = watched(function, context)
         reached(Step.ENDING)
         ignore_signals()
-        delivered = log.completed(result.details if isinstance(result, JobResult) else {})
+        log.stop_clock()
+        if not isinstance(result, JobResult):
+            # A job of another package may return what it likes.
+            result = JobResult()
+        alerts = _unusual(context, result, log.seconds) if has_usual else []
+        delivered = log.completed({**result.details, **_noted(alerts)})
     except BaseException as error:  # noqa: BLE001 - the run boundary: every end leaves its event
         ignore_signals()
         if show_traceback:
@@ -123,15 +135,33 @@ def _finished(
         if delivered and not isinstance(error, StoreError):
             marker.remove()
     else:
-        # A job of another package may return what it likes.
-        outcome = {**(result.counts if isinstance(result, JobResult) else {}), **outcome}
+        outcome = {**result.counts, **outcome}
         marker.remove()
+        for alert in alerts:
+            say(f"Unusual: {alert.message}. {alert.next_step}")
     outcome["duration_seconds"] = log.seconds
     if outcome.get("rejected"):
         _tell_rejects(context)
     if not delivered:
         say("The store could not be written; the end of this run waits for the next command to tell it.")
     return outcome
+
+
+def _unusual(context: "JobContext", result: "JobResult", seconds: float) -> "list[Alert]":
+    """What is unusual about a run that succeeds; nothing where the store cannot say."""
+    from lorchestra.health import alerts_of_ending_run
+
+    inserted = result.counts.get("inserted", 0)
+    try:
+        return alerts_of_ending_run(
+            context.store, context.job_name, run_id=context.run_id, seconds=seconds, inserted=inserted
+        )
+    except StoreError:
+        return []
+
+
+def _noted(alerts: "Sequence[Alert]") -> dict[str, Any]:
+    return {"unusual": [{"kind": one.kind.value, "message": one.message} for one in alerts]} if alerts else {}
 
 
 def _told_of_failure(log: "RunLog", error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 The rule is SQL, `queries/job_health.sql`; here its answers become sentences and the next command to type.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,6 +18,8 @@ from lorchestra.stores.base import Store, query_rows, snapshot
 
 #: A job that is configured nowhere here and has not run for so long is of the past, and alarms nobody.
 RETIRED_AFTER = timedelta(days=30)
+# `job_health.sql` calls slow what took five seconds longer than usual, whatever that is.
+_NEVER_SLOW_SECONDS = 5.0
 
 
 class AlertKind(StrEnum):
@@ -117,6 +119,23 @@ def with_progress(store: Store, healths: Iterable[JobHealth]) -> list[JobHealth]
     ]
 
 
+def alerts_of_ending_run(
+    store: Store, job_name: str, *, run_id: str, seconds: float, inserted: int
+) -> list[Alert]:
+    """What is unusual about a run that is about to succeed: nothing new, or slow.
+
+    Raises:
+        StoreError: the store cannot be asked.
+    """
+    # A question can be spared: nothing else is quiet, nothing else slow.
+    if inserted and seconds <= _NEVER_SLOW_SECONDS:
+        return []
+    parameters = {"job": job_name, "run_id": run_id, "seconds": seconds}
+    rows = query_rows(store, internal_query("run_health", store.tables), parameters)
+    # The newest success can be another one where a second host runs the job.
+    return [alert for row in rows if row["last_success"] == run_id for alert in _of_success(job_name, row)]
+
+
 def needs_a_human(healths: Iterable[JobHealth]) -> bool:
     """Whether a job fails or is late."""
     return any(alert.kind in NEEDS_A_HUMAN for one in healths for alert in one.alerts)
@@ -178,7 +197,7 @@ def _alerts(
     judged: Mapping[str, Any],
     is_configured: bool,  # noqa: FBT001
     now: datetime,
-) -> Iterable[Alert]:
+) -> Iterator[Alert]:
     again = f"Type: lorchestra run {name}"
     if judged["is_failing"]:
         yield _failing(name, runs)
@@ -196,6 +215,11 @@ def _alerts(
             message=f"runs for {span(since)}, usually {span(judged['usual_seconds'])}",
             next_step=f"`lorchestra runs show {judged['last_run']}` shows how far it came.",
         )
+    yield from _of_success(name, judged)
+
+
+def _of_success(name: str, judged: Mapping[str, Any]) -> Iterator[Alert]:
+    """What can be said of the newest success, by its row."""
     if judged["is_quiet"]:
         yield Alert(
             kind=AlertKind.QUIET,

@@ -63,19 +63,24 @@ class RunLog:
 
         Should the store have taken it and only its answer be lost, the event is the same, and there once.
         """
-        self.seconds = self._elapsed()
+        self.stop_clock()
         self._keep(self._start)
         self._keep(self._failure(error))
 
+    def stop_clock(self) -> None:
+        """Nothing from here on counts as the run's duration."""
+        self.seconds = round(time.monotonic() - self._started, 3)
+
     def completed(self, details: Mapping[str, Any]) -> bool:
         """Log `job.completed` with what the job has to say; False when it had to go to the outbox."""
-        self.seconds = self._elapsed()
+        if not self.seconds:
+            self.stop_clock()
         payload = {**details, **self._identity(), "duration_seconds": self.seconds}
         return self._append(self._event("job.completed", payload))
 
     def failed(self, error: BaseException) -> bool:
         """Log `job.failed`; False when it had to go to the outbox."""
-        self.seconds = self._elapsed()
+        self.stop_clock()
         return self._append(self._failure(error))
 
     def _append(self, event: Event) -> bool:
@@ -125,9 +130,6 @@ class RunLog:
             "pid": os.getpid(),
             "version": version("lorchestra"),
         }
-
-    def _elapsed(self) -> float:
-        return round(time.monotonic() - self._started, 3)
 
 
 def new_run(run: Run, store: Store) -> Run:
