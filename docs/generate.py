@@ -23,7 +23,7 @@ from docs.sample import ROOT, Sample, sample_project
 from docs.translations import translations
 from lorchestra import errors
 from lorchestra.cli import main as command_line
-from lorchestra.config import CONFIG_VARIABLE, STORE_VARIABLES
+from lorchestra.config import CONFIG_VARIABLE, NOTIFY_VARIABLE, STORE_VARIABLES
 from lorchestra.config_tables import ConfigFile
 from lorchestra.model import TableNames
 from lorchestra.queries import named_query, query_names
@@ -137,18 +137,18 @@ def _option(path: str, option: click.Option) -> tuple[str, str]:
 
 def _settings() -> Iterator[str]:
     yield from [meanings.SETTINGS, ""]
-    sections = {"store": "[store]", "spool": "[spool]", "jobs": "[jobs.NAME]"}
+    sections = {"store": "[store]", "spool": "[spool]", "notify": "[notify]", "jobs": "[jobs.NAME]"}
     definitions = ConfigFile.model_json_schema()["$defs"]
     for field, heading in sections.items():
         yield from [f"## {heading}", "", ConfigFile.model_fields[field].description or "", ""]
-        model = {"store": "StoreSettings", "spool": "SpoolSettings", "jobs": "JobSettings"}[field]
-        yield from _keys(definitions[model])
+        yield from _keys(definitions[f"{field.removesuffix('s').title()}Settings"])
     yield from ["## BigQuery", "", meanings.BIGQUERY, ""]
     _same(OPTIONS, meanings.BIGQUERY_OPTIONS, "options of the URL")
     yield from _table(("Option", "Meaning"), [(_code(n), meanings.BIGQUERY_OPTIONS[n]) for n in OPTIONS])
     yield from ["## Environment", ""]
     rows = [(_code(CONFIG_VARIABLE), "The configuration file, when `--config` is not given.")]
     rows += [(_code(name), f"Replaces `{key}` of `[store]`.") for name, key in STORE_VARIABLES.items()]
+    rows += [(_code(NOTIFY_VARIABLE), "Replaces `urls` of `[notify]`; white space between the URLs.")]
     rows += [(_code(EMULATOR_VARIABLE), "An emulator of BigQuery to use, such as `http://127.0.0.1:9050`.")]
     rows += [(_code(name), meaning) for name, meaning in meanings.LOGIN_VARIABLES.items()]
     rows += [(_code("TRACEPARENT"), "W3C trace context; its trace id goes on every event of a run.")]

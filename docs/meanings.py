@@ -16,7 +16,7 @@ SETTINGS = (
 )
 ENVIRONMENT = (
     "An empty variable counts as unset. A file `.env` beside `lorchestra.toml` may set the variables of the "
-    "store; the real environment wins over it."
+    "store and `LORCHESTRA_NOTIFY_URLS`; the real environment wins over it."
 )
 LOGIN_VARIABLES = {
     "TAP_GMAIL_ACCT1_PERSONAL_CLIENT_ID": "With `…_CLIENT_SECRET` and `…_REFRESH_TOKEN`: the login of the "

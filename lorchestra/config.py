@@ -27,6 +27,7 @@ from lorchestra.config_tables import (
     ConfigFile,
     ConfigTable,
     JobSettings,
+    NotifySettings,
     SpoolSettings,
     StoreSettings,
     is_job_name,
@@ -39,9 +40,11 @@ __all__ = [
     "CONFIG_NAME",
     "CONFIG_VARIABLE",
     "JOB_NAME_RULE",
+    "NOTIFY_VARIABLE",
     "STORE_VARIABLES",
     "ConfigFile",
     "JobSettings",
+    "NotifySettings",
     "Overrides",
     "Settings",
     "SpoolSettings",
@@ -66,6 +69,9 @@ STORE_VARIABLES: Mapping[str, str] = MappingProxyType(
         "RAW_OBJECTS_TABLE": "raw_objects_table",
     }
 )
+
+#: Replaces `urls` of `[notify]`; URLs stand in it with white space between them.
+NOTIFY_VARIABLE = "LORCHESTRA_NOTIFY_URLS"
 
 # Keys of `[store]`, and the field of `Overrides` that replaces each.
 _STORE_OPTIONS = (
@@ -104,6 +110,7 @@ class Settings:
 
     store: StoreSettings
     spool: SpoolSettings
+    notify: NotifySettings
     jobs: Mapping[str, JobSettings]
     base: Path
     path: Path | None
@@ -148,12 +155,17 @@ def load_settings(config: Path | None = None, *, overrides: Overrides | None = N
         if (given := getattr(options, option)) is not None:
             origin = f"--{option.replace('_', '-')}"
             store = settled(_replaced(store, key, given, origin), changed=key, folder=cwd)
+    notify = file.notify
+    if urls := process.get(NOTIFY_VARIABLE, dotenv.get(NOTIFY_VARIABLE)):
+        origin = NOTIFY_VARIABLE if NOTIFY_VARIABLE in process else f".env, {NOTIFY_VARIABLE}"
+        notify = _replaced(notify, "urls", urls.split(), origin)
     # Google's own libraries look into the environment of the process, and there only.
     if _KEY_FILE_VARIABLE not in process and (key_file := dotenv.get(_KEY_FILE_VARIABLE)):
         store = with_key_file(store, absolute(key_file, base))
     return Settings(
         store=store,
         spool=_spool_settings(file.spool, options, base=base, cwd=cwd),
+        notify=notify,
         jobs=MappingProxyType(dict(file.jobs)),
         base=base,
         path=path,

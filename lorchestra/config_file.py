@@ -10,7 +10,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lorchestra.config_tables import ConfigFile, ConfigTable, JobSettings, SpoolSettings, StoreSettings
+from lorchestra.config_tables import (
+    ConfigFile,
+    ConfigTable,
+    JobSettings,
+    NotifySettings,
+    SpoolSettings,
+    StoreSettings,
+)
 from lorchestra.errors import ConfigError, MissingKeyError, UnknownKeyError
 from lorchestra.toml_position import KeyLines, KeyPath, dotted, key_lines
 
@@ -105,7 +112,11 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def _known_keys(table: KeyPath) -> Iterable[str]:
-    models: Mapping[KeyPath, type[ConfigTable]] = {("store",): StoreSettings, ("spool",): SpoolSettings}
+    models: Mapping[KeyPath, type[ConfigTable]] = {
+        ("store",): StoreSettings,
+        ("spool",): SpoolSettings,
+        ("notify",): NotifySettings,
+    }
     return models.get(table, ConfigFile).model_fields
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 
 def _matching(pattern: str, rule: str) -> Callable[[str], str]:
@@ -53,6 +53,22 @@ _StoreUrl = Annotated[
         )
     ),
 ]
+
+
+_A_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f\x7f\ud800-\udfff]+")
+
+
+def _notify_urls(value: object) -> object:
+    # As a whole, so that the message can say which of them it is.
+    if not isinstance(value, list):
+        raise ValueError("must be a list of strings")
+    for number, url in enumerate(value):
+        if not isinstance(url, str) or not _A_URL.fullmatch(url):
+            raise ValueError(f"urls[{number}] must be a URL such as mailto://… or json://…")
+    return value
+
+
+_NotifyUrls = Annotated[list[SecretStr], BeforeValidator(_notify_urls)]
 
 
 def is_job_name(name: str) -> bool:
@@ -117,6 +133,16 @@ class SpoolSettings(_MaskedTable):
     )
 
 
+class NotifySettings(ConfigTable):
+    """`[notify]`: who is told when a job begins or ceases to fail, to be late or to be quiet."""
+
+    urls: _NotifyUrls = Field(
+        default_factory=list,
+        description="Where messages go, each a URL of [apprise](https://appriseit.com/services/). They hold "
+        "secrets: `LORCHESTRA_NOTIFY_URLS` in `.env` is the better place.",
+    )
+
+
 class JobSettings(_MaskedTable):
     """`[jobs.NAME]`: one job. Every key that is not listed here is an option of the job's source."""
 
@@ -142,5 +168,9 @@ class ConfigFile(ConfigTable):
     )
     spool: SpoolSettings = Field(
         default_factory=SpoolSettings, description="Where extracted records wait until they are merged."
+    )
+    notify: NotifySettings = Field(
+        default_factory=NotifySettings,
+        description="Who is told when the state of a job changes; see [notifications](../notifications.md).",
     )
     jobs: dict[_JobName, JobSettings] = Field(default_factory=dict, description="The jobs, by name.")

@@ -414,7 +414,7 @@ def test_links_in_a_circle_are_refused(home: Path, write: Write) -> None:
             [
                 'lorchestra.toml, line 1, stores: unknown key; did you mean "store"?',
                 'lorchestra.toml, line 2, job: unknown key; did you mean "jobs"?',
-                "lorchestra.toml, line 3, zzz: unknown key; known: jobs, spool, store",
+                "lorchestra.toml, line 3, zzz: unknown key; known: jobs, notify, spool, store",
             ],
         ),
         ("[spool]\n\nfolder = 1", ["lorchestra.toml, line 3, spool.folder: unknown key; known: path"]),
