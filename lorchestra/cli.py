@@ -17,7 +17,7 @@ from lorchestra.cli_base import Commands, job_names, opened_store, with_settings
 from lorchestra.cli_first import completion, init
 from lorchestra.cli_prune import prune
 from lorchestra.cli_read import jobs, query, runs
-from lorchestra.cli_run import accounted, print_outcome, watched
+from lorchestra.cli_run import accounted, notify_of_run, print_outcome, watched
 from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.cli_verify import verify
 from lorchestra.cli_web import report, web
@@ -158,7 +158,7 @@ def _run_job_impl(
     parameters = {"since": since, "until": until, "limit": limit, **job.settings.model_dump()}
     if retry_of is not None:
         parameters["retry_of"] = retry_of
-    return accounted(
+    outcome = accounted(
         function,
         context,
         package_name=job.package_name,
@@ -167,6 +167,9 @@ def _run_job_impl(
         has_usual=retry_of is None,
         show_traceback=show_traceback,
     )
+    if settings.notify.urls:
+        notify_of_run(job.name, context.store, settings)
+    return outcome
 
 
 def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "JobContext") -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lorchestra.jobs.context import JobContext, JobResult
     from lorchestra.run_lock import RunMarker
     from lorchestra.runs import RunLog
+    from lorchestra.stores import Store
 
 
 def own_context(job_name: str, settings: "Settings") -> "JobContext":
@@ -162,6 +163,22 @@ def _unusual(context: "JobContext", result: "JobResult", seconds: float) -> "lis
 
 def _noted(alerts: "Sequence[Alert]") -> dict[str, Any]:
     return {"unusual": [{"kind": one.kind.value, "message": one.message} for one in alerts]} if alerts else {}
+
+
+def notify_of_run(job_name: str, store: "Store", settings: "Settings") -> None:
+    """Notify of what a run that has ended changed; whatever happens here, the run stays as it ended."""
+    from lorchestra.health import job_healths
+    from lorchestra.interruption import signals_end_the_run
+    from lorchestra.notifications import notify_changes
+
+    try:
+        with signals_end_the_run():
+            healths = [one for one in job_healths(store, {job_name}) if one.job_name == job_name]
+            notify_changes(healths, store=store, settings=settings, say=say)
+    except StoreError as error:
+        say(f"Not notified: {error.message}")
+    except KeyboardInterrupt:
+        say("Not notified: interrupted.")
 
 
 def _told_of_failure(log: "RunLog", error: BaseException) -> bool:

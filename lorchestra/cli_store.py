@@ -74,7 +74,8 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
 
     Which store is used, as whom, what is permitted there, and whether the tables fit; whether others may
     read what is kept on this machine;
-    then which login each job uses, whether it is accepted, and when it will end.
+    then which login each job uses, whether it is accepted, and when it will end; and whether the URLs of
+    notifications can be used.
     """
     from lorchestra.file_modes import open_to_others
     from lorchestra.jobs.registry import job_findings
@@ -93,6 +94,7 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
         *open_to_others("spool", settings.spool.path),
         *_waiting_elsewhere(settings),
         *of_jobs,
+        *_notifier_findings(settings),
     ]
     rows = [
         {"check": one.check, "state": _STATES[one.ok], "found": one.found, "fix": one.fix} for one in findings
@@ -107,6 +109,14 @@ def doctor(*, as_json: bool, settings: "Settings") -> None:
                 click.echo(f"{one.check}: {one.fix}")
     if any(one.ok is False for one in findings):
         raise click.exceptions.Exit(1)
+
+
+def _notifier_findings(settings: "Settings") -> "list[Finding]":
+    if not settings.notify.urls:
+        return []
+    from lorchestra.notifier import notifier_findings
+
+    return notifier_findings(settings.notify.urls)
 
 
 def _store_findings(settings: "Settings") -> "list[Finding]":
