@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from lorchestra.config import (
     CONFIG_VARIABLE,
+    NOTIFY_VARIABLE,
     STORE_VARIABLES,
     ConfigFile,
     JobSettings,
@@ -751,3 +752,44 @@ def test_a_bigquery_url_that_is_none_is_said_without_its_value(write: Write, url
     with pytest.raises(ConfigError, match=r"store.url") as caught:
         load_settings()
     assert url not in str(caught.value)
+
+
+# Notifications
+
+
+def test_urls_of_notifications(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable goes before `.env`, and that before the file; an empty one is unset."""
+
+    def urls() -> list[str]:
+        return [url.get_secret_value() for url in load_settings().notify.urls]
+
+    monkeypatch.delenv(NOTIFY_VARIABLE, raising=False)
+    assert urls() == []
+    write('[notify]\nurls = ["json://file/a b"]')
+    assert urls() == ["json://file/a b"]
+    write(f"{NOTIFY_VARIABLE}='json://dotenv  slack://b'", ".env")
+    assert urls() == ["json://dotenv", "slack://b"]
+    monkeypatch.setenv(NOTIFY_VARIABLE, " json://process\tjson://c\n")
+    assert urls() == ["json://process", "json://c"]
+    monkeypatch.setenv(NOTIFY_VARIABLE, "")
+    assert urls() == ["json://file/a b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "mistake"),
+    [
+        (f'"json://{SECRET}"', "must be a list of strings"),
+        (f'["json://a", "{SECRET}"]', "urls[1] must be a URL such as mailto://… or json://…"),
+        (f'[["json://{SECRET}"]]', "urls[0] must be a URL such as mailto://… or json://…"),
+        (f'["json://{SECRET}\\n"]', "urls[0] must be a URL such as mailto://… or json://…"),
+    ],
+)
+def test_a_mistake_in_urls_of_notifications_has_its_place(write: Write, value: str, mistake: str) -> None:
+    assert refused(f"[notify]\nurls = {value}", write) == [f"lorchestra.toml, line 2, notify.urls: {mistake}"]
+
+
+def test_urls_of_notifications_are_not_shown(write: Write) -> None:
+    """Whatever prints the settings."""
+    write(f'[notify]\nurls = ["json://{SECRET}"]')
+    settings = load_settings()
+    assert SECRET not in f"{settings!r} {settings.notify!r} {settings.notify} {settings.notify.model_dump()}"
