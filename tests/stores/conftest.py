@@ -37,8 +37,8 @@ class StoreKind:
     makes_tables_by_the_way: bool
     #: Rows of one key that were doubled by hand become one when the object changes.
     heals_doubled_rows: bool
-    #: The same tables opened once more, as the next process would.
-    reopen: Callable[[Store], Store]
+    #: The URL of a store.
+    url: Callable[[Store], str]
     #: Runs one statement of the store's own SQL behind our back, to prepare what no method of ours would.
     run_sql: Callable[[Store, str], None]
     #: The store's own type names: STRING, JSON, TIMESTAMP, INT64.
@@ -53,9 +53,9 @@ def _fresh_duckdb(folder: Path) -> Store:
     return open_store(f"duckdb:///{folder / f'{uuid4().hex}.duckdb'}")
 
 
-def _reopen_duckdb(store: Store) -> Store:
+def _url_of_duckdb(store: Store) -> str:
     assert isinstance(store, DuckDBStore)
-    return open_store(f"duckdb:///{store.path}")
+    return f"duckdb:///{store.path}"
 
 
 def _run_duckdb_sql(store: Store, statement: str) -> None:
@@ -69,7 +69,7 @@ DUCKDB = StoreKind(
     fresh=_fresh_duckdb,
     makes_tables_by_the_way=True,
     heals_doubled_rows=True,
-    reopen=_reopen_duckdb,
+    url=_url_of_duckdb,
     run_sql=_run_duckdb_sql,
     types={
         "STRING": "VARCHAR",
@@ -87,9 +87,9 @@ def _fresh_bigquery(folder: Path) -> Store:
     return open_store(f"bigquery://p{uuid4().hex[:20]}/events_dev", busy_timeout_seconds=3)
 
 
-def _reopen_bigquery(store: Store) -> Store:
+def _url_of_bigquery(store: Store) -> str:
     assert isinstance(store, BigQueryStore)
-    return open_store(str(store.connection.target), busy_timeout_seconds=3)
+    return str(store.connection.target)
 
 
 def _run_bigquery_sql(store: Store, statement: str) -> None:
@@ -103,7 +103,7 @@ BIGQUERY = StoreKind(
     makes_tables_by_the_way=False,
     # A MERGE can change both rows, or delete both, but not keep one.
     heals_doubled_rows=False,
-    reopen=_reopen_bigquery,
+    url=_url_of_bigquery,
     run_sql=_run_bigquery_sql,
     types={"STRING": "STRING", "JSON": "JSON", "TIMESTAMP": "TIMESTAMP", "INT64": "INT64"},
     keeps_nul=True,
@@ -161,9 +161,14 @@ class Bench:
         """Every row of event_log, oldest first."""
         return self.rows("SELECT * FROM `events_dev.event_log` ORDER BY event_id")
 
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self.kind.url(self.store)
+
     def reopened(self) -> Store:
-        """The same tables through another store."""
-        return self.kind.reopen(self.store)
+        """The same tables through another store, as the next process would open them."""
+        return open_store(self.url, busy_timeout_seconds=3)
 
     def count(self, table: str) -> int:
         """The number of rows."""
