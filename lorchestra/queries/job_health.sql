@@ -18,7 +18,8 @@ newest AS (
     MAX(IF(age = 1, state, NULL)) AS last_state,
     MAX(started_at) AS last_started_at,
     MAX(IF(state = 'failed', started_at, NULL)) AS last_failure_at,
-    MAX(IF(state = 'running', started_at, NULL)) AS running_since,
+    -- One that others came after did not end either, but it will not.
+    MAX(IF(age = 1 AND state = 'running', started_at, NULL)) AS running_since,
     MAX(IF(state = 'succeeded' AND age_in_state = 1, run_id, NULL)) AS last_success,
     MAX(IF(state = 'succeeded', started_at, NULL)) AS success_started_at,
     MAX(IF(state = 'succeeded', ended_at, NULL)) AS last_success_at,

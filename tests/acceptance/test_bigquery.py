@@ -276,8 +276,10 @@ def test_every_named_query_gives_the_same_on_both_stores(
         assert there.column_names == here.column_names, name
         kinds = [str(kind) for kind in here.schema.types]
         assert [str(kind) for kind in there.schema.types] == kinds, name
+        moving = [column for column in here.column_names if column == "age_seconds"]
         ordered = "ORDER BY" in text and "latest_objects" not in name
-        rows = [plain(table.to_pylist()) for table in (here, there)]
+        # How long ago something was depends on when it is asked.
+        rows = [plain(table.drop_columns(moving).to_pylist()) for table in (here, there)]
         if not ordered:
             rows = [sorted(one, key=repr) for one in rows]
         assert rows[1] == rows[0], name

@@ -1,5 +1,6 @@
 """What DDL says of tables, as resources of the REST API: the emulator's own catalogue misses parts of it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from tests.emulator.wire import Json
 
 #: What a statement says of a table, by its name in the resource.
 _STATED = ("schema", "description", "labels", "timePartitioning", "clustering")
+_VIEW_UNLESS_THERE = re.compile(r"\s*CREATE\s+VIEW\s+IF\s+NOT\s+EXISTS\s+`(\w+)\.(\w+)`", re.IGNORECASE)
 _REST_TYPES = {
     "INT64": "INTEGER",
     "FLOAT64": "FLOAT",
@@ -68,6 +70,14 @@ def table_changes(sql: str, project: str, dataset: str | None) -> list[TableChan
             continue
         changes.append(TableChange(statement, project, dataset))
     return changes
+
+
+def view_made_unless_there(sql: str, project: str) -> str | None:
+    """The path of the resource of the view that `CREATE VIEW IF NOT EXISTS` names with its dataset."""
+    named = _VIEW_UNLESS_THERE.match(sql)
+    if named is None:
+        return None
+    return "/bigquery/v2/projects/{}/datasets/{}/tables/{}".format(project, *named.groups())
 
 
 def _properties(node: exp.Expression) -> list[Any]:

@@ -10,7 +10,8 @@
   with its job again. Uploads in one request (multipart) work.
 - A table made or altered by SQL has the columns, modes, descriptions, partitioning, clustering and labels
   in `tables.get` that the statement gave it. `ADD COLUMN`, `DROP COLUMN` and `DROP NOT NULL` are known;
-  `IF NOT EXISTS` changes nothing of a table that is there. Statements within `BEGIN` or `IF` are not seen.
+  `IF NOT EXISTS` changes nothing of a table or view that is there. Statements within `BEGIN` or `IF` are not
+  seen.
 - Compressed requests are understood.
 
 Left as the emulator has it: dmlStats and labels of jobs are absent, totalBytesProcessed is 0 and
@@ -30,7 +31,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, RLock, Thread
 from typing import Any, cast
 
-from tests.emulator.catalogue import TableChange, table_changes
+from tests.emulator.catalogue import TableChange, table_changes, view_made_unless_there
 from tests.emulator.faults import (
     Answered,
     CutBefore,
@@ -160,6 +161,7 @@ class ServiceFront:
                 if request.method == "DELETE":
                     self._streaming.forget(request.route)
                 return self._emulator.forward(request)
+        request = self._sparing_views(request)
         changes = self._changes(request)
         if not changes:
             return self._jobs.handle(request) or self._emulator.forward(request)
@@ -173,18 +175,20 @@ class ServiceFront:
                     self._apply(change, known)
             return result
 
+    def _sparing_views(self, request: Request) -> Request:
+        """The emulator makes a view anew that is to be made only if it is not there."""
+        project, query = _sql_of(request)
+        path = view_made_unless_there(query.get("query", ""), project)
+        if path is None or self._emulator.table(path) is None:
+            return request
+        return request.with_text(query["query"], "SELECT 1")
+
     @staticmethod
     def _changes(request: Request) -> list[TableChange]:
         """The tables that a request is going to change by SQL."""
-        jobs = _SQL_JOBS.fullmatch(request.route)
-        if not jobs or request.method != "POST" or request.json is None:
-            return []
-        configuration = request.json.get("configuration", {})
-        query = configuration.get("query", {}) if configuration else request.json
-        if configuration.get("dryRun") or query.get("dryRun"):
-            return []
+        project, query = _sql_of(request)
         dataset = query.get("defaultDataset", {}).get("datasetId")
-        return table_changes(query.get("query", ""), jobs[1], dataset)
+        return table_changes(query.get("query", ""), project, dataset)
 
     def _apply(self, change: TableChange, known: dict[str, Json | None]) -> None:
         resource = self._emulator.table(change.path)
@@ -199,6 +203,17 @@ class ServiceFront:
                 f"The emulator did not take a table's resource: {answer.status} {answer.body!r}"
             )
         known[change.path] = answer.json
+
+
+def _sql_of(request: Request) -> tuple[str, Json]:
+    """The project and the query that a request wants to be run; of a dry run none."""
+    jobs = _SQL_JOBS.fullmatch(request.route)
+    if not jobs or request.method != "POST" or request.json is None:
+        return "", {}
+    configuration = request.json.get("configuration", {})
+    query = configuration.get("query", {}) if configuration else request.json
+    dry = configuration.get("dryRun") or query.get("dryRun")
+    return jobs[1], {} if dry else query
 
 
 @contextmanager

@@ -230,6 +230,19 @@ def test_alter_table_is_seen_in_the_table(desk: Desk) -> None:
     assert [name for name, _, _ in desk.columns(table)] == ["id", "payload"]
 
 
+def test_a_view_that_is_there_is_not_made_anew(desk: Desk) -> None:
+    """`IF NOT EXISTS` leaves it as it is; `OR REPLACE` does not, and one that is gone is made."""
+    name = f"{desk.dataset}.v"
+    for text in ("1 AS a", "2 AS b"):
+        desk.query(f"CREATE VIEW IF NOT EXISTS `{name}` AS SELECT {text}")
+        assert desk.query(f"SELECT * FROM `{name}`") == [{"a": 1}]
+    desk.query(f"CREATE OR REPLACE VIEW `{name}` AS SELECT 3 AS c")
+    assert desk.query(f"SELECT * FROM `{name}`") == [{"c": 3}]
+    desk.query(f"DROP VIEW `{name}`")
+    desk.query(f"CREATE VIEW IF NOT EXISTS `{name}` AS SELECT 4 AS d")
+    assert desk.query(f"SELECT * FROM `{name}`") == [{"d": 4}]
+
+
 def test_an_alter_table_that_fails_changes_nothing(desk: Desk) -> None:
     """The table's resource follows statements that succeeded."""
     table = desk.create()

@@ -2,7 +2,7 @@
 SELECT
   started.run_id,
   COUNT(stored.idem_key) AS seen,
-  COUNTIF(stored.first_seen = started.seen_at) AS inserted
+  COUNT(IF(stored.first_seen = started.seen_at, stored.idem_key, NULL)) AS inserted
 FROM (
   SELECT
     correlation_id AS run_id,
