@@ -20,7 +20,7 @@ from lorchestra.errors import (
     StoreSchemaError,
 )
 from lorchestra.history import run_events
-from lorchestra.jobs.failure import describe, error_code, is_retryable, next_step, stack_hint
+from lorchestra.jobs.failure import describe, error_code, is_retryable, named, next_step, stack_hint
 from lorchestra.model import Event
 from lorchestra.outbox import Outbox
 from lorchestra.redact import redact
@@ -103,7 +103,7 @@ class RunLog:
             "error_code": error_code(error),
             "retryable": is_retryable(error),
             "stack_hint": stack_hint(error),
-            "next_step": next_step(error, self.run.job_name).replace("RUN_ID", self.run.run_id),
+            "next_step": next_step(error, self.run.job_name, self.run.run_id),
         }
         return self._event("job.failed", payload, status="failed", error_message=describe(error))
 
@@ -229,9 +229,7 @@ def _close(content: Mapping[str, Any], marker: RunMarker, event_types: set[str],
             "retryable": True,
             "last_alive_at": last_alive.isoformat(),
             "pid": content["pid"],
-            "next_step": RunInterruptedError.next_step.replace("JOB", content["job_name"]).replace(
-                "RUN_ID", content["run_id"]
-            ),
+            "next_step": named(RunInterruptedError.next_step, content["job_name"], content["run_id"]),
         },
         bq_client=store,
     )

@@ -1,17 +1,26 @@
 """What may be told of an error: enough to find its cause, nothing of the data it was raised over."""
 
+import re
 from pathlib import Path
 
 from lorchestra.errors import JobExitedError, JobRaisedError, LorchestraError, RunInterruptedError
 from lorchestra.redact import redact_text
 
+_PLACEHOLDER = re.compile(r"(?<![\w.-])(?:JOB|RUN_ID)(?![\w-])")
 
-def explained(error: BaseException, job_name: str = "JOB") -> LorchestraError:
-    """The error as one that can be told at the terminal: the next command in it names the job."""
+
+def explained(error: BaseException, job_name: str = "JOB", run_id: str = "RUN_ID") -> LorchestraError:
+    """The error as one that can be told at the terminal: the next command in it names the job and the run."""
     if not isinstance(error, LorchestraError):
         error = _kind(error)(describe(error))
-    error.next_step = error.next_step.replace("JOB", job_name)
+    error.next_step = named(error.next_step, job_name, run_id)
     return error
+
+
+def named(next_step: str, job_name: str, run_id: str) -> str:
+    """What to type, with the names in it. Names that are in it already stay, whatever they are made of."""
+    names = {"JOB": job_name, "RUN_ID": run_id}
+    return _PLACEHOLDER.sub(lambda found: names[found[0]], next_step)
 
 
 def describe(error: BaseException) -> str:
@@ -25,9 +34,9 @@ def describe(error: BaseException) -> str:
     return f"The job raised {type(error).__name__} in {stack_hint(error)}."
 
 
-def next_step(error: BaseException, job_name: str) -> str:
+def next_step(error: BaseException, job_name: str, run_id: str) -> str:
     """What to type; like the sentence it holds no data."""
-    return redact_text(explained(error, job_name).next_step)
+    return redact_text(explained(error, job_name, run_id).next_step)
 
 
 def next_step_of(code: str | None, *, job_name: str, run_id: str) -> str:
@@ -35,7 +44,7 @@ def next_step_of(code: str | None, *, job_name: str, run_id: str) -> str:
     kinds = [LorchestraError]
     for kind in kinds:
         if kind.code == code:
-            return kind.next_step.replace("JOB", job_name).replace("RUN_ID", run_id)
+            return named(kind.next_step, job_name, run_id)
         kinds += kind.__subclasses__()
     return f"`lorchestra runs show {run_id}` shows how far it came."
 

@@ -15,7 +15,7 @@ class RecordRate:
         """So many records by now. What is too near to the point before is left out."""
         if seconds - self._points[-1][0] < self._interval:
             return
-        self._points.append((round(seconds, 1), records))
+        self._points.append((round(seconds, 3), records))
         if len(self._points) > POINTS_MAX:
             self._points = self._points[::2]
             self._interval *= 2
