@@ -206,6 +206,8 @@ names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}", fullmatch=True).filter(lam
 @example(job="MYJOB", code="run.interrupted")
 @example(job="JOB", code="run.interrupted")
 @example(job="NIGHT-JOB", code="run.interrupted")
+@example(job="JOB.x", code="run.interrupted")
+@example(job="x.JOB", code="run.interrupted")
 def test_a_name_is_put_in_once(job: str, code: str) -> None:
     """Whatever the name is made of, and however often the command is asked for."""
     run_id = f"{job}-20260101000000"

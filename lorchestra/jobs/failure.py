@@ -6,7 +6,7 @@ from pathlib import Path
 from lorchestra.errors import JobExitedError, JobRaisedError, LorchestraError, RunInterruptedError
 from lorchestra.redact import redact_text
 
-_PLACEHOLDER = re.compile(r"(?<![\w.-])(?:JOB|RUN_ID)(?![\w-])")
+_PLACEHOLDER = re.compile(r"(?<![\w.-])(?:JOB|RUN_ID)(?![\w-]|\.\w)")
 
 
 def explained(error: BaseException, job_name: str = "JOB", run_id: str = "RUN_ID") -> LorchestraError:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from lorchestra.health import job_healths
 from lorchestra.model import Event
 from lorchestra.queries import internal_query, named_query
 from lorchestra.stack_clients.event_client.events import make_event
@@ -235,6 +236,23 @@ def test_the_rule_can_be_asked_of_an_empty_store(empty_bench: Bench) -> None:
     """Without runs there are no jobs."""
     assert job_health(empty_bench) == {}
     assert query_rows(empty_bench.store, internal_query("overview", empty_bench.store.tables)) == []
+
+
+def test_a_store_without_tables_has_jobs_that_never_ran(bare_bench: Bench) -> None:
+    """Asking how jobs are needs no tables, and makes none."""
+    [health] = job_healths(bare_bench.store, ["mail"])
+    assert (health.state, health.runs, health.alerts) == ("never ran", (), ())
+    assert any(difference.column is None for difference in bare_bench.store.check_tables())
+
+
+def test_running_runs_say_how_far_they_are(bench: Bench) -> None:
+    """Also the one that has stored nothing yet."""
+    log_history(bench, {"a": [GivenRun(ago=5, end=None)], "b": daily(2)}, this_second())
+    found = {health.job_name: health for health in job_healths(bench.store, [])}
+    assert {name: health.state for name, health in found.items()} == {"a": "running", "b": "ok"}
+    [running] = found["a"].running
+    assert (running.seen, running.inserted) == (0, 0)
+    assert found["b"].running == ()
 
 
 def test_ids_of_others_break_nothing(bench: Bench) -> None:
