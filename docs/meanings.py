@@ -161,7 +161,7 @@ VIEWS = {
         "subject": "`Subject`.",
         "date": "When the mail service took it: Gmail's `internalDate`.",
         "labels": "Ids of its labels; over the API an own label has no other name here.",
-        "has_attachment": "Whether a part of it has a file name.",
+        "has_attachment": "Whether a part of it has a file name; NULL where it is stored without its parts.",
         "size": "Its size in bytes, as the source estimates it.",
         "first_seen": "`seen_at` of the run that stored it first.",
         "last_seen": "`seen_at` of the run that saw it last.",

@@ -4,6 +4,7 @@ import json
 import mailbox
 import re
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header
@@ -333,13 +334,9 @@ def test_the_sample_mailbox_reads_as_python_reads_it(bench: Bench, tmp_path: Pat
     )
     project.lorchestra("run", "mail")
 
-    box = mailbox.mbox(SAMPLE, create=False)
-    expected = {}
-    for key in box.keys():  # noqa: SIM118 - a mailbox gives its messages otherwise
-        row = as_python_reads_it(box[key])
-        # The class does not take back what keeps a line of the text from beginning a message.
-        row["size"] = len(re.sub(rb"^>(>*From )", rb"\1", box.get_bytes(key), flags=re.MULTILINE))
-        expected[row["external_id"]] = row
+    with closing(mailbox.mbox(SAMPLE, create=False)) as box:
+        rows = [as_python_reads_it(box, key) for key in box.keys()]  # noqa: SIM118 - it gives its messages
+    expected = {row["external_id"]: row for row in rows}
     found = emails(bench)
 
     assert {key: {name: row[name] for name in expected[key]} for key, row in found.items()} == expected
@@ -350,7 +347,10 @@ def test_the_sample_mailbox_reads_as_python_reads_it(bench: Bench, tmp_path: Pat
     assert {row["has_attachment"] for row in found.values()} == {True, False}
 
 
-def as_python_reads_it(message: "mailbox.mboxMessage") -> dict[str, Any]:
+def as_python_reads_it(box: mailbox.mbox, key: str) -> dict[str, Any]:
+    message = box[key]
+    # The class does not take back what keeps a line of the text from beginning a message.
+    content = re.sub(rb"^>(>*From )", rb"\1", box.get_bytes(key), flags=re.MULTILINE)
     number, _, arrived = message.get_from().partition("@xxx ")
     _, month, day, time, zone, year = arrived.split()
     return {
@@ -362,6 +362,7 @@ def as_python_reads_it(message: "mailbox.mboxMessage") -> dict[str, Any]:
         "date": parsedate_to_datetime(f"{day} {month} {year} {time} {zone}").astimezone(UTC),
         "labels": LABELS[message["X-Gmail-Labels"]],
         "has_attachment": any(part.get_filename() for part in message.walk()),
+        "size": len(content),
     }
 
 
