@@ -48,6 +48,21 @@ def text_of_stdin() -> str:
         raise UsageError("standard input: not UTF-8 text") from None
 
 
+def wait_for_reader(seconds: float) -> None:
+    """Wait so long, unless nobody reads standard output any more.
+
+    Raises:
+        BrokenPipeError: the reader has gone away.
+    """
+    import select
+
+    # Asked for nothing, a poll tells of nothing but the end of the other side.
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError
+
+
 class Commands(click.Group):
     """Turns every error into a sentence, the next step, and its exit code; never into a stack trace."""
 
@@ -147,11 +162,16 @@ def opened_store(settings: "Settings") -> "Store":
 def settled_store(settings: "Settings") -> "Store":
     """The configured store, after waiting events were delivered and dead runs were closed."""
     store = opened_store(settings)
+    settle_store(store, settings)
+    return store
+
+
+def settle_store(store: "Store", settings: "Settings") -> None:
+    """Deliver events that wait, and close dead runs."""
     if _anything_unsettled(settings.spool.path):
         from lorchestra.runs import settle
 
         settle(settings.spool.path, store)
-    return store
 
 
 def _anything_unsettled(spool: Path) -> bool:

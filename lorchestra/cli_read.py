@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lorchestra.cli_base import job_names, opened_store, say, settled_store, text_of_stdin, with_settings
+from lorchestra.cli_base import job_names, opened_store, say, settled_store, text_of_stdin, wait_for_reader, with_settings
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "csv")
 #: A table is read by a person; whoever wants all rows takes JSON or CSV.
 TABLE_ROWS = 100
+#: So many of the objects that a run touched stand below it.
+TOUCHED_SHOWN = 10
 # More than any result has; stores count in 64 bits.
 _ROWS_MAX = 2**53
 
@@ -41,12 +43,49 @@ def runs(*, job: str | None, status: str | None, limit: int, as_json: bool, sett
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
 @with_settings
 def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
-    """Show the events of one run, oldest first."""
-    from lorchestra.history import EVENT_COLUMNS, show_run
-    from lorchestra.terminal import print_rows
+    """Show one run: its events, what it read and stored, and why it failed.
 
-    events = show_run(settled_store(settings), run_id)
-    print_rows(list(events[0]) if as_json else EVENT_COLUMNS, events, form="json" if as_json else "table")
+    As JSON these are its events, oldest first.
+    """
+    if as_json:
+        from lorchestra.history import show_run
+        from lorchestra.terminal import print_rows
+
+        events = show_run(settled_store(settings), run_id)
+        print_rows(list(events[0]), events, form="json")
+        return
+    from lorchestra.run_details import run_details, touched_objects
+    from lorchestra.run_text import run_lines
+    from lorchestra.stores.base import snapshot
+    from lorchestra.terminal import width_of_output
+
+    store = settled_store(settings)
+    with snapshot(store):
+        run = run_details(store, run_id)
+        touched = [touched_objects(store, one, TOUCHED_SHOWN) for one in run.ingestions]
+    for line in run_lines(run, touched, store.tables, width=width_of_output()):
+        click.echo(line)
+
+
+@runs.command("tail")
+@click.option("--job", metavar="NAME", help="Only events of this job's runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@with_settings
+def tail_runs(*, job: str | None, as_json: bool, settings: "Settings") -> None:
+    """Follow the event log: a line for each event, beginning with the last ten, until Ctrl-C."""
+    import sys
+
+    from lorchestra.event_text import event_line
+    from lorchestra.run_tail import EventTail, seconds_between_looks
+    from lorchestra.terminal import json_line
+
+    store = settled_store(settings)
+    tail = EventTail(store, job=job)
+    while True:
+        for event in tail.look():
+            sys.stdout.write((json_line(event) if as_json else event_line(event)) + "\n")
+        sys.stdout.flush()
+        wait_for_reader(seconds_between_looks(store))
 
 
 @click.group()

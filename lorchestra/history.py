@@ -35,15 +35,6 @@ _TIME_OF_RUN = re.compile(r"-([0-9]{14})\Z")
 # Ids may be somebody else's, with local times, and clocks of hosts differ.
 _MARGIN = timedelta(days=2)
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-EVENT_COLUMNS = (
-    "created_at",
-    "event_type",
-    "source_system",
-    "object_type",
-    "status",
-    "error_message",
-    "payload",
-)
 
 
 def list_runs(

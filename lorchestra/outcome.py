@@ -31,11 +31,12 @@ def outcome_line(outcome: Mapping[str, Any]) -> str:
     """`gmail-20251124143000 succeeded in 1.2 s: 220 records: 0 new, 0 changed, 220 unchanged`."""
     name = outcome["run_id"] or outcome["job_name"]
     seconds = f" in {outcome['duration_seconds']:.1f} s" if "duration_seconds" in outcome else ""
-    counts = _counts(outcome)
+    counts = counts_text(outcome)
     return f"{name} {outcome['state']}{seconds}" + (f": {counts}" if counts else "")
 
 
-def _counts(counts: Mapping[str, Any]) -> str:
+def counts_text(counts: Mapping[str, Any]) -> str:
+    """`220 records: 0 new, 0 changed, 220 unchanged`; an empty text where nothing was counted."""
     told = [
         f"{counts[name]:,} {word}"
         for name, word in _COUNT_WORDS

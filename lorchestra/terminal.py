@@ -10,12 +10,14 @@ from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from shutil import get_terminal_size
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lorchestra.errors import QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import Console
 
 FORMATS = ("table", "json", "csv")
 
@@ -91,13 +93,21 @@ def print_rows(
     elif form == "csv":
         sys.stdout.write(csv_text(columns, rows) + "\n")
     else:
-        # A pipe has no width; 80 columns would cut what the next program wants to read.
-        width = get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
-        sys.stdout.writelines(f"{line}\n" for line in _lines(columns, rows, titles or {}, width=width))
+        lines = table_lines(columns, rows, titles or {}, width=width_of_output())
+        sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def _lines(
-    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, width: int
+def width_of_output() -> int:
+    """The columns of the terminal. A pipe has no width; 80 would cut what the next program wants to read."""
+    return get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+
+
+def table_lines(
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    titles: Mapping[str, str] = MappingProxyType({}),
+    *,
+    width: int,
 ) -> Iterator[str]:
     """One line a row. What does not fit is left out from the right; the first column is never shortened."""
     from rich.cells import cell_len  # noqa: PLC0415 - all of Rich would take longer than the query
@@ -105,28 +115,29 @@ def _lines(
     left = width
     shown: list[list[str]] = []
     for name in columns:
-        cells = [_cell(titles.get(name, name)), *(_cell(row[name]) for row in rows)]
+        cells = [cell(titles.get(name, name)), *(cell(row[name]) for row in rows)]
         needed = max(map(cell_len, cells))
         if shown and left < min(needed, _CELL_WIDTH_MIN):
             break
         numeric = bool(rows) and all(isinstance(row[name], int | float | None) for row in rows)
         size = needed if not shown else min(needed, left)
-        shown.append([_fitted(cell, size, right=numeric) for cell in cells])
+        shown.append([_fitted(one, size, right=numeric) for one in cells])
         left -= needed + 2
     for line in zip(*shown, strict=True):
         yield "  ".join(line).rstrip()
 
 
-def _fitted(cell: str, size: int, *, right: bool) -> str:
+def _fitted(text: str, size: int, *, right: bool) -> str:
     from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
 
-    if cell_len(cell) > size:
-        cell = set_cell_size(cell, size - 1) + "…"
-    padding = " " * (size - cell_len(cell))
-    return padding + cell if right else cell + padding
+    if cell_len(text) > size:
+        text = set_cell_size(text, size - 1) + "…"
+    padding = " " * (size - cell_len(text))
+    return padding + text if right else text + padding
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any, *, width: int = _CELL_WIDTH) -> str:
+    """A value as it stands in a table: short, on one line, and nothing that commands a terminal."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
@@ -134,10 +145,37 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.15g}"
     text = json.dumps(value, default=_json_value) if isinstance(value, dict | list) else str(value)
-    text = "".join(
+    text = one_line(text)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """A text of any length, on one line, without what commands a terminal or turns what is written around."""
+    return "".join(
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split())
     )
-    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"
+
+
+def console() -> "Console":
+    """Standard output with colours, where it is a terminal; a pipe gets the words alone."""
+    from rich.console import Console  # noqa: PLC0415 - takes time to load
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout,
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+        width=None if terminal else _PIPE_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """One JSON object on a line, as standard output can carry it."""
+    ascii_only = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
+    return json.dumps(row, default=_json_value, ensure_ascii=ascii_only)
 
 
 def _csv_value(value: Any) -> Any:
