@@ -18,6 +18,7 @@ from lorchestra.cli_first import completion, init
 from lorchestra.cli_prune import prune
 from lorchestra.cli_read import jobs, query, runs
 from lorchestra.cli_run import accounted, notify_of_run, print_outcome, watched
+from lorchestra.cli_status import status
 from lorchestra.cli_store import copy, doctor, setup
 from lorchestra.cli_verify import verify
 from lorchestra.cli_web import report, web
@@ -178,6 +179,7 @@ def _dry_run(function: Callable[["JobContext"], "JobResult | None"], context: "J
     return {"run_id": None, "job_name": context.job_name, "state": "dry run", **counts}
 
 
+main.add_command(status)
 main.add_command(runs)
 main.add_command(jobs)
 main.add_command(query)

@@ -1,13 +1,28 @@
 """Commands that only look: runs, jobs, queries."""
 
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from lorchestra.cli_base import job_names, opened_store, say, settled_store, text_of_stdin, wait_for_reader, with_settings
+from lorchestra.cli_base import (
+    job_names,
+    opened_store,
+    say,
+    settle_store,
+    settled_store,
+    text_of_stdin,
+    wait_for_reader,
+    with_settings,
+)
+from lorchestra.errors import StoreBusyError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
+
+_OF_HEALTH = ("state", "last_success_at", "usual_seconds", "usual_new", "usual_gap_seconds")
+_OF_A_RUN = ("run_id", "state", "started_at", "duration_seconds", "inserted")
 
 FORMATS = ("table", "json", "csv")
 #: A table is read by a person; whoever wants all rows takes JSON or CSV.
@@ -73,15 +88,15 @@ def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
 @with_settings
 def tail_runs(*, job: str | None, as_json: bool, settings: "Settings") -> None:
     """Follow the event log: a line for each event, beginning with the last ten, until Ctrl-C."""
-    import sys
-
     from lorchestra.event_text import event_line
     from lorchestra.run_tail import EventTail, seconds_between_looks
     from lorchestra.terminal import json_line
 
-    store = settled_store(settings)
+    store = opened_store(settings)
     tail = EventTail(store, job=job)
     while True:
+        with suppress(StoreBusyError):
+            settle_store(store, settings)
         for event in tail.look():
             sys.stdout.write((json_line(event) if as_json else event_line(event)) + "\n")
         sys.stdout.flush()
@@ -111,19 +126,28 @@ def list_jobs(*, as_json: bool, settings: "Settings") -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of one object.")
 @with_settings
 def show_job(job: str, *, as_json: bool, settings: "Settings") -> None:
-    """Show one job's settings, secrets masked, and check them."""
+    """Show one job's settings, secrets masked, check them, and show how its last runs were."""
+    from lorchestra.health import job_health
     from lorchestra.jobs.registry import find_job, job_function
     from lorchestra.terminal import print_rows
 
     found = find_job(job, settings)
     job_function(found, settings)
     row = {**found.row(), "options": found.shown_options()}
+    if not as_json:
+        # What the configuration says is seen even where the store cannot be asked.
+        pairs = [{"key": key, "value": value} for key, value in row.items()]
+        print_rows(("key", "value"), pairs, form="table")
+    health = job_health(settled_store(settings), found.name)
     if as_json:
+        history = [{name: run[name] for name in _OF_A_RUN} for run in health.runs]
+        row |= {name: getattr(health, name) for name in _OF_HEALTH} | {"history": history}
         print_rows(list(row), [row], form="json")
-    else:
-        print_rows(
-            ("key", "value"), [{"key": key, "value": value} for key, value in row.items()], form="table"
-        )
+    elif health.runs:
+        from lorchestra.health_table import job_lines
+        from lorchestra.terminal import console
+
+        console().print(job_lines(health))
 
 
 @click.command()

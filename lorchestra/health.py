@@ -105,6 +105,15 @@ def job_healths(store: Store, configured: Collection[str]) -> list[JobHealth]:
     return sorted(found, key=lambda one: (_rank(one), one.job_name))
 
 
+def job_health(store: Store, job_name: str) -> JobHealth:
+    """One job that is configured.
+
+    Raises:
+        StoreError: the store cannot be asked.
+    """
+    return next(one for one in job_healths(store, [job_name]) if one.job_name == job_name)
+
+
 def with_progress(store: Store, healths: Iterable[JobHealth]) -> list[JobHealth]:
     """The same, their running runs as far as they have come by now.
 
