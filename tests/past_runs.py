@@ -1,4 +1,4 @@
-"""Runs of the past, as their events tell of them."""
+"""Runs of the past, as the event log would have them: written through the event client, at times before now."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +7,28 @@ from typing import Any
 
 from lorchestra.model import Event
 from lorchestra.stack_clients.event_client.events import make_event
+from lorchestra.stores import Store
+
+#: Letters that clear the screen, retitle the window, ring, break the line, and turn the rest around.
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\u202e\u200fname\x9b31m"
+#: What of it must never reach a terminal.
+COMMANDING = ("\x1b[2J", "\x1b]", "\x07", "\u202e", "\u200f", "\x9b")
+
+
+def past_run(
+    store: Store,
+    job: str,
+    *,
+    ago: timedelta,
+    seconds: float = 2.0,
+    inserted: int = 5,
+    error: str | None = None,
+) -> str:
+    """Leave the events of a run that began so long ago; its id."""
+    begin = datetime.now(UTC) - ago
+    run_id = f"{job}-{begin:%Y%m%d%H%M%S}"
+    store.append_events(list(_events_at(begin, job, run_id, seconds, inserted, error)))
+    return run_id
 
 
 def past_runs(
@@ -18,26 +40,48 @@ def past_runs(
     inserted: int = 40,
     seconds: float = 2.0,
 ) -> list[Event]:
-    """So many runs that succeeded, one after the other; the last one began so long ago."""
+    """The events of so many runs that succeeded, one after the other; the last one began so long ago."""
     now = datetime.now(UTC)
     begins = [now - last_began - number * every for number in reversed(range(count))]
-    return [event for began in begins for event in _events(job, began, inserted, seconds)]
-
-
-def _events(job: str, began: datetime, inserted: int, seconds: float) -> Iterator[Event]:
-    of_job = {"job_name": job, "package_name": "lorchestra"}
-    counts = {"records_extracted": inserted, "inserted": inserted, "updated": 0, "unchanged": 0}
-    told: list[tuple[str, str, dict[str, Any], float]] = [
-        ("job.started", "lorchestra", of_job, 0.0),
-        ("ingestion.completed", "acct1", counts, seconds / 2),
-        ("job.completed", "lorchestra", {**of_job, "duration_seconds": seconds}, seconds),
+    return [
+        event
+        for begin in begins
+        for event in _events_at(begin, job, f"{job}-{begin:%Y%m%d%H%M%S}", seconds, inserted, None)
     ]
-    for kind, source, payload, after in told:
-        event = make_event(
-            event_type=kind,
-            source_system=source,
-            object_type="job_run" if source == "lorchestra" else "email",
-            correlation_id=f"{job}-{began:%Y%m%d%H%M%S}",
-            payload=payload,
-        )
-        yield replace(event, created_at=began + timedelta(seconds=after))
+
+
+def _events_at(
+    begin: datetime, job: str, run_id: str, seconds: float, inserted: int, error: str | None
+) -> Iterator[Event]:
+    """Start, ingestion and end, each half of the run's time after the one before."""
+    for number, event in enumerate(_events(job, run_id, seconds, inserted, error)):
+        yield replace(event, created_at=begin + timedelta(seconds=seconds * number / 2))
+
+
+def _events(job: str, run_id: str, seconds: float, inserted: int, error: str | None) -> Iterator[Event]:
+    of_run = {"job_name": job, "package_name": "lorchestra"}
+    failure: dict[str, Any] = {"status": "failed", "error_message": error} if error else {}
+    end = "failed" if error else "completed"
+    yield make_event(
+        event_type="job.started",
+        source_system="lorchestra",
+        object_type="job_run",
+        correlation_id=run_id,
+        payload={**of_run, "host": "here"},
+    )
+    yield make_event(
+        event_type=f"ingestion.{end}",
+        source_system="acme",
+        object_type="page",
+        correlation_id=run_id,
+        payload={"records_extracted": inserted, "inserted": inserted, "duration_seconds": seconds},
+        **failure,
+    )
+    yield make_event(
+        event_type=f"job.{end}",
+        source_system="lorchestra",
+        object_type="job_run",
+        correlation_id=run_id,
+        payload={**of_run, "duration_seconds": seconds, **({"error_code": "job.raised"} if error else {})},
+        **failure,
+    )
