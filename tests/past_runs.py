@@ -1,4 +1,4 @@
-"""Runs of the past, as the event log would have them: written through the event client, at times before now."""
+"""Runs of the past, as the event log has them: made by the event client, at times before now."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lorchestra.stack_clients.event_client.events import make_event
 from tests.past_runs import COMMANDING, HOSTILE, past_run
 from tests.project import JOB, Project, new_project, wait_until
 from tests.terminals import OnTerminal, on_terminal
@@ -171,6 +172,20 @@ def test_what_runs_is_shown_with_what_it_has_stored_so_far(project: Project) -> 
     assert states(project, code=0)["holds"] == "ok"
 
 
+def test_what_runs_and_has_stored_nothing_is_shown(project: Project) -> None:
+    """Also a job whose source nobody knows."""
+    project.lorchestra("setup")
+    with project.store() as store:
+        begin = make_event(
+            event_type="job.started",
+            source_system="lorchestra",
+            correlation_id="new-20250101000000",
+            payload={"job_name": "new"},
+        )
+        store.append_events([begin])
+    assert re.search(r"new for [\d.]+ s: 0 objects seen, 0 new", project.lorchestra("status").stdout)
+
+
 def test_a_killed_run_is_closed_before_it_is_judged(project: Project) -> None:
     """A dead process does not run on for ever: its job is failing."""
     process = project.start("run", "holds")
@@ -229,8 +244,8 @@ def test_watching_shows_a_run_to_its_end(project: Project) -> None:
 
     watched = on_terminal(project, "status", "--watch", seen=act)
 
-    assert watched.end() == 130
-    assert process.wait(60) == 0
+    process.communicate(timeout=60)
+    assert (watched.end(), process.returncode) == (130, 0)
     assert "2 objects seen, 2 new" in watched.shown
 
 

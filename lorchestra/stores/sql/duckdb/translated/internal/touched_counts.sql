@@ -1,1 +1,1 @@
-SELECT COUNT_IF(first_seen = $seen_at) AS first_seen, COUNT_IF(last_seen = $seen_at) AS last_seen FROM {raw_objects} WHERE source_system = $source_system AND object_type = $object_type AND (first_seen = $seen_at OR last_seen = $seen_at)
+SELECT COALESCE(COUNT_IF(first_seen = $seen_at), 0) AS first_seen, COALESCE(COUNT_IF(last_seen = $seen_at), 0) AS last_seen FROM {raw_objects} WHERE source_system = $source_system AND object_type = $object_type AND (first_seen = $seen_at OR last_seen = $seen_at)
