@@ -216,6 +216,14 @@ def test_the_readme_does_what_it_shows(shell: Shell) -> None:
         shell.follow(block.text)
 
 
+def test_watching_goes_as_shown(shell: Shell) -> None:
+    """All commands of the guide to watching, in order, in one copy of the project."""
+    transcripts = blocks("docs/watching.md", "console")
+    assert len(transcripts) >= 5
+    for transcript in transcripts:
+        shell.follow(transcript.text)
+
+
 def test_moving_to_bigquery_goes_as_shown(shell: Shell, bigquery_service: ServiceFront) -> None:
     """Doctor, copy and the first run of the guide, against an emulator."""
     shell.variables["BIGQUERY_EMULATOR_HOST"] = bigquery_service.endpoint
