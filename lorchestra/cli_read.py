@@ -16,7 +16,7 @@ from lorchestra.cli_base import (
     wait_for_reader,
     with_settings,
 )
-from lorchestra.errors import StoreBusyError
+from lorchestra.errors import StoreBusyError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
@@ -89,9 +89,12 @@ def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
 def tail_runs(*, job: str | None, as_json: bool, settings: "Settings") -> None:
     """Follow the event log: a line for each event, beginning with the last ten, until Ctrl-C."""
     from lorchestra.event_text import event_line
+    from lorchestra.history import encodes
     from lorchestra.run_tail import EventTail, seconds_between_looks
     from lorchestra.terminal import json_line
 
+    if not encodes(job or ""):
+        raise UsageError("--job: is not valid Unicode", next_step="`lorchestra jobs list` shows the names.")
     store = opened_store(settings)
     tail = EventTail(store, job=job)
     while True:

@@ -45,7 +45,7 @@ def list_runs(
     Runs are those that have a `job.started`. Only the events of those that are given are folded, so it takes
     the same time and the same bytes however long the log is.
     """
-    if not _encodes(job or ""):
+    if not encodes(job or ""):
         return []
     newest = internal_query(_NEWEST_RUNS[state], store.tables)
     try:
@@ -88,13 +88,14 @@ def show_run(store: Store, run_id: str) -> list[dict[str, Any]]:
     Raises:
         UnknownRunError: there is no such run.
     """
-    events = run_events(store, run_id) if _encodes(run_id) else []
+    events = run_events(store, run_id) if encodes(run_id) else []
     if not events:
         raise UnknownRunError(f"run {run_id}: there is none of this id")
     return events
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
+    """Whether a store can be asked for it: undecodable bytes of a command line arrive as lone surrogates."""
     try:
         _string(text)
     except UnicodeEncodeError:
@@ -111,7 +112,7 @@ def query_text(name_or_sql: str, tables: TableNames) -> str:
     text = name_or_sql.strip()
     if text in query_names():
         return named_query(text, tables)
-    if not _encodes(text):
+    if not encodes(text):
         raise UsageError("query: is not valid Unicode", next_step='Give it in UTF-8, or through "-".')
     if not text or text.isidentifier():
         raise UsageError(

@@ -289,6 +289,8 @@ def test_a_name_that_is_typed_is_a_name_and_nothing_else(here: Project) -> None:
         for option in ("since", "until", "limit"):
             invoke("run", JOB, f"--{option}={name}", code=2)
         assert json.loads(invoke("runs", f"--job={name}", "--json").stdout) == []
+        if any("\ud800" <= char <= "\udfff" for char in name):
+            invoke("runs", "tail", f"--job={name}", code=2)
         if name.isprintable():
             [row] = json.loads(invoke("query", f"--param=n={name}", "--format=json", "SELECT @n AS n").stdout)
             assert row["n"] == name

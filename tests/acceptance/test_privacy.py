@@ -136,7 +136,13 @@ QUERIES = (
 
 
 _NO_KEYRING = "keyring.backends.null.Keyring"
-LOOKS = (["runs"], ["runs", "--json"], ["jobs", "show", "explode"])
+LOOKS = (
+    ["runs"],
+    ["runs", "--json"],
+    ["jobs", "show", "explode"],
+    ["status"],
+    ["status", "--json"],
+)
 
 
 def mailbox(canary: Canaries) -> bytes:
