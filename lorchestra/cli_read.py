@@ -55,12 +55,13 @@ def runs(*, job: str | None, status: str | None, limit: int, as_json: bool, sett
 
 @runs.command("show")
 @click.argument("run_id")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+@click.option("--keys", is_flag=True, help=f"Show the keys of the first {TOUCHED_SHOWN} objects, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of its events, oldest first.")
 @with_settings
-def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
+def show_one_run(run_id: str, *, keys: bool, as_json: bool, settings: "Settings") -> None:
     """Show one run: its events, what it read and stored, and why it failed.
 
-    As JSON these are its events, oldest first.
+    A key has the id that an object has at its source, which may say something of it.
     """
     if as_json:
         from lorchestra.history import show_run
@@ -77,7 +78,7 @@ def show_one_run(run_id: str, *, as_json: bool, settings: "Settings") -> None:
     store = settled_store(settings)
     with snapshot(store):
         run = run_details(store, run_id)
-        touched = [touched_objects(store, one, TOUCHED_SHOWN) for one in run.ingestions]
+        touched = [touched_objects(store, one, TOUCHED_SHOWN) if keys else [] for one in run.ingestions]
     for line in run_lines(run, touched, store.tables, width=width_of_output()):
         click.echo(line)
 

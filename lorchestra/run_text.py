@@ -79,7 +79,7 @@ def _ingestion(
     yield from (f"  {line}" for line in _pairs(_told(one)))
     for row in objects:
         yield f"    {cell(row['idem_key'], width=_WIDTH)}"
-    if objects:
+    if one.first_seen or one.last_seen:
         yield f"  {one_line(_query(one, tables))}"
 
 

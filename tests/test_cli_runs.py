@@ -39,8 +39,8 @@ def ran(project: Project, *arguments: str, code: int = 0) -> str:
     return run_id
 
 
-def shown(project: Project, run_id: str) -> str:
-    return project.lorchestra("runs", "show", run_id).stdout
+def shown(project: Project, run_id: str, *options: str) -> str:
+    return project.lorchestra("runs", "show", run_id, *options).stdout
 
 
 # --- One run
@@ -69,8 +69,8 @@ def test_a_run_is_shown_from_its_start_to_what_it_stored(project: Project) -> No
         r"^  options.path +takeout.mbox$",
     ):
         assert re.search(pattern, told, re.MULTILINE), pattern
-    keys = [row["idem_key"] for row in project.objects()]
-    assert re.findall(rf"^    ({SOURCE_SYSTEM}:email:\S+)$", told, re.MULTILINE) == keys
+    # A key has an id of the source, which may be anything: it is shown to whoever asks for it.
+    assert f"{SOURCE_SYSTEM}:email" not in told
     # Without a run of its own, it has no error and no next step.
     assert not re.search(r"^(error|next) ", told, re.MULTILINE)
 
@@ -81,7 +81,7 @@ def test_what_is_typed_for_more_gives_all_objects_of_the_run(project: Project) -
     project.mailbox(15)
     run_id = ran(project)
 
-    told = shown(project, run_id)
+    told = shown(project, run_id, "--keys")
 
     keys = re.findall(rf"^    ({SOURCE_SYSTEM}:email:\S+)$", told, re.MULTILINE)
     stored = project.objects()
@@ -343,7 +343,7 @@ def test_what_the_log_holds_does_not_command_the_terminal(project: Project) -> N
                 bq_client=store,
             )
     for told in (
-        shown(project, f"{HOSTILE}-20250101000000"),
+        shown(project, f"{HOSTILE}-20250101000000", "--keys"),
         on_terminal(project, "runs", "show", f"{HOSTILE}-20250101000000").shown,
         "\n".join(lines_of(process := project.start("runs", "tail"), 4)),
     ):
