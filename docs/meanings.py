@@ -121,6 +121,8 @@ VIEWS = {
         **_VIEW_COUNTS,
         **_ERROR_COLUMNS,
         "next_step": "What to type then.",
+        "is_partial": "Whether it read a part only: a retry, or a run with `--limit`. The others say what is "
+        "usual.",
     },
     "ingestions": {
         "event_id": "That of `ingestion.completed` or `ingestion.failed`.",

@@ -129,7 +129,7 @@ def _finished(
 
             say("".join(traceback.format_exception(error)))
         # Told first: when nothing can be written any more, this is still seen.
-        tell(explained(error, context.job_name))
+        tell(explained(error, context.job_name, context.run_id))
         outcome["state"] = "failed"
         outcome["error_code"] = error_code(error)
         delivered = _told_of_failure(log, error)

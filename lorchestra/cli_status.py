@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lorchestra.cli_base import opened_store, settle_store, settled_store, with_settings
+from lorchestra.cli_base import opened_store, say, settle_store, settled_store, with_settings
 from lorchestra.errors import StoreBusyError, UsageError
 
 if TYPE_CHECKING:
     from lorchestra.config import Settings
     from lorchestra.health import JobHealth
+    from lorchestra.stores import Store
 
 _LOOK_SECONDS, _PAID_LOOK_SECONDS = 2, 30
 _OF_A_RUN = (
@@ -35,8 +36,9 @@ _OF_A_RUN = (
 @click.command()
 @click.option("--watch", is_flag=True, help="Draw it anew every two seconds, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of one object a job.")
+@click.option("--notify", is_flag=True, help="Tell the URLs of [notify] what changed since they were told.")
 @with_settings
-def status(*, watch: bool, as_json: bool, settings: "Settings") -> None:
+def status(*, watch: bool, as_json: bool, notify: bool, settings: "Settings") -> None:
     """Show how each job is: what is wrong first, and the command for it.
 
     Exit code 1 when a job is failing or late, else 0. What is usual for a job, its own runs say.
@@ -49,14 +51,29 @@ def status(*, watch: bool, as_json: bool, settings: "Settings") -> None:
     if watch:
         _watch(settings, configured, as_json=as_json)
         return
-    healths = job_healths(settled_store(settings), configured)
+    store = settled_store(settings)
+    healths = job_healths(store, configured)
     if as_json:
         rows = [_row(one) for one in healths]
         print_rows(list(rows[0]) if rows else [], rows, form="json")
     else:
         _print(healths)
+    if notify:
+        _notify(healths, store, settings)
     if needs_a_human(healths):
         raise click.exceptions.Exit(1)
+
+
+def _notify(healths: "Sequence[JobHealth]", store: "Store", settings: "Settings") -> None:
+    from lorchestra.notifications import notify_changes
+
+    if not settings.notify.urls:
+        raise UsageError(
+            "--notify: there are no urls under [notify]",
+            next_step="Write them into lorchestra.toml, or into $LORCHESTRA_NOTIFY_URLS.",
+        )
+    sys.stdout.flush()
+    notify_changes(healths, store=store, settings=settings, say=say)
 
 
 def _print(healths: "Sequence[JobHealth]") -> None:

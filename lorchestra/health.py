@@ -91,7 +91,8 @@ def job_healths(store: Store, configured: Collection[str]) -> list[JobHealth]:
     try:
         with snapshot(store):
             rows = query_rows(store, internal_query("overview", store.tables))
-            running = _running(store, rows)
+            # One that others came after did not end either, but it will not.
+            running = _running(store, [row for row in rows if row["last_run"] is not None])
     except StoreSchemaError:
         rows, running = [], {}
     now = datetime.now(UTC)
@@ -120,8 +121,7 @@ def with_progress(store: Store, healths: Iterable[JobHealth]) -> list[JobHealth]
     Raises:
         StoreError: the store cannot be asked.
     """
-    runs = [run for one in healths for run in one.runs if run["state"] == "running"]
-    running = _running(store, runs)
+    running = _running(store, [one.last_run for one in healths if one.last_run is not None])
     return [
         replace(one, running=tuple(running[run["run_id"]] for run in one.runs if run["run_id"] in running))
         for one in healths
@@ -142,7 +142,7 @@ def alerts_of_ending_run(
     parameters = {"job": job_name, "run_id": run_id, "seconds": seconds}
     rows = query_rows(store, internal_query("run_health", store.tables), parameters)
     # The newest success can be another one where a second host runs the job.
-    return [alert for row in rows if row["last_success"] == run_id for alert in _of_success(job_name, row)]
+    return [alert for row in rows if row["judged_run"] == run_id for alert in _of_success(job_name, row)]
 
 
 def needs_a_human(healths: Iterable[JobHealth]) -> bool:
@@ -239,7 +239,7 @@ def _of_success(name: str, judged: Mapping[str, Any]) -> Iterator[Alert]:
         yield Alert(
             kind=AlertKind.SLOW,
             message=f"took {span(judged['last_seconds'])}, usually {span(judged['usual_seconds'])}",
-            next_step=f"`lorchestra runs show {judged['last_success']}` shows what it did.",
+            next_step=f"`lorchestra runs show {judged['judged_run']}` shows what it did.",
         )
 
 
@@ -247,7 +247,7 @@ def _failing(name: str, runs: Sequence[Mapping[str, Any]]) -> Alert:
     ended = [run for run in runs if run["state"] != "running"]
     failed = list(takewhile(lambda run: run["state"] == "failed", ended))
     newest = failed[0]
-    times = "failed" if len(failed) == 1 else f"failed {len(failed)} times in a row"
     reason = newest["error_message"] or newest["error_code"] or "it does not say why"
     step = newest["next_step"] or next_step_of(newest["error_code"], job_name=name, run_id=newest["run_id"])
-    return Alert(kind=AlertKind.FAILING, message=f"{times}: {reason}", next_step=step)
+    message = reason if len(failed) == 1 else f"{len(failed)} runs in a row: {reason}"
+    return Alert(kind=AlertKind.FAILING, message=message, next_step=step)

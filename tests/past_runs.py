@@ -26,9 +26,8 @@ def past_run(
 ) -> str:
     """Leave the events of a run that began so long ago; its id."""
     begin = datetime.now(UTC) - ago
-    run_id = f"{job}-{begin:%Y%m%d%H%M%S}"
-    store.append_events(list(_events_at(begin, job, run_id, seconds, inserted, error)))
-    return run_id
+    store.append_events(list(_events_at(begin, job, seconds, inserted, error)))
+    return _run_id(job, begin)
 
 
 def past_runs(
@@ -43,18 +42,18 @@ def past_runs(
     """The events of so many runs that succeeded, one after the other; the last one began so long ago."""
     now = datetime.now(UTC)
     begins = [now - last_began - number * every for number in reversed(range(count))]
-    return [
-        event
-        for begin in begins
-        for event in _events_at(begin, job, f"{job}-{begin:%Y%m%d%H%M%S}", seconds, inserted, None)
-    ]
+    return [event for begin in begins for event in _events_at(begin, job, seconds, inserted, None)]
+
+
+def _run_id(job: str, begin: datetime) -> str:
+    return f"{job}-{begin:%Y%m%d%H%M%S}"
 
 
 def _events_at(
-    begin: datetime, job: str, run_id: str, seconds: float, inserted: int, error: str | None
+    begin: datetime, job: str, seconds: float, inserted: int, error: str | None
 ) -> Iterator[Event]:
     """Start, ingestion and end, each half of the run's time after the one before."""
-    for number, event in enumerate(_events(job, run_id, seconds, inserted, error)):
+    for number, event in enumerate(_events(job, _run_id(job, begin), seconds, inserted, error)):
         yield replace(event, created_at=begin + timedelta(seconds=seconds * number / 2))
 
 

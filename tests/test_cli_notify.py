@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lorchestra.stores import open_store
+from tests.past_runs import past_runs
 from tests.project import JOB, Outcome, Project, new_project
 from tests.receivers import Webhook, webhook
 
@@ -69,7 +72,7 @@ def test_a_job_is_told_when_it_fails_and_when_it_is_ok_again(project: Project, h
     assert hook.titles == [f"lorchestra: {JOB} is failing"]
     failed = next(event for event in project.events() if event["event_type"] == "job.failed")
     sentence, step, run, _host = hook.messages[0]["message"].splitlines()
-    assert sentence == f"failed: {failed['error_message']}"
+    assert sentence == failed["error_message"]
     assert step == failed["payload"]["next_step"]
     assert run == f"Run: {failed['correlation_id']}"
     project.mailbox(4)
@@ -77,6 +80,28 @@ def test_a_job_is_told_when_it_fails_and_when_it_is_ok_again(project: Project, h
     assert hook.titles[1:] == [f"lorchestra: {JOB} is ok again"]
     assert not any("otif" in one.stderr for one in ran)
     hidden(project, *ran)
+
+
+def test_status_tells_of_every_job_when_it_is_asked_to(project: Project, hook: Webhook) -> None:
+    """What no run tells: that one is late. Once; and without `--notify` nobody is told."""
+    (project.folder / ".env").write_text(f"{VARIABLE}={hook.url(SECRET)}\n")
+    with open_store(f"duckdb:///{project.database}") as store:
+        store.append_events(past_runs(JOB, 8, every=timedelta(days=1), last_began=timedelta(days=3)))
+    assert project.lorchestra("status", code=1).stderr == ""
+    assert hook.messages == []
+    for _ in range(2):
+        project.lorchestra("status", "--notify", code=1)
+    assert hook.titles == [f"lorchestra: {JOB} is late"]
+    project.lorchestra("run", JOB)
+    project.lorchestra("status", "--notify")
+    assert hook.titles[1:] == [f"lorchestra: {JOB} is ok again"]
+
+
+def test_status_without_urls_notifies_nobody_and_says_so(project: Project) -> None:
+    """Who asks for it in vain is told."""
+    told = project.lorchestra("status", "--notify", code=2).stderr
+    assert "[notify]" in told
+    assert VARIABLE in told
 
 
 def test_a_first_failure_is_told(project: Project, hook: Webhook) -> None:

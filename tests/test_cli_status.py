@@ -118,7 +118,7 @@ def test_a_failing_job_comes_first_with_its_next_step_and_exits_with_1(project: 
     lines = told.splitlines()
     assert re.match(rf"{JOB} +failing +failed [\d.]+ s ago +-$", lines[1])
     assert lines[2].startswith("aaa")
-    assert f"{JOB}: failing: failed: path: nothing matches it" in told
+    assert f"{JOB}: failing: path: nothing matches it" in told
     assert "  Correct `path`" in told
     [first, *_] = project.lorchestra("status", "--json", code=1).rows
     assert first["job_name"] == JOB

@@ -133,17 +133,17 @@ def test_what_is_of_the_past_alarms_nobody(tmp_path: Path, days: int, alarms: bo
 @pytest.mark.parametrize(
     ("runs", "kind", "message", "step"),
     [
-        ([FAILED], AlertKind.FAILING, "failed: It failed.", "lorchestra runs show {last}"),
+        ([FAILED], AlertKind.FAILING, "It failed.", "lorchestra runs show {last}"),
         (
             then(daily(3, last=DAY), *daily(3, last=HOUR - 60 * 3, end="failed")[-1:], FAILED),
             AlertKind.FAILING,
-            "failed 2 times in a row: It failed.",
+            "2 runs in a row: It failed.",
             "lorchestra runs show",
         ),
         (
             then([FAILED], GivenRun(ago=2, end=None)),
             AlertKind.FAILING,
-            "failed: It failed.",
+            "It failed.",
             "lorchestra runs show",
         ),
         (
@@ -189,9 +189,9 @@ def test_a_failure_says_what_its_event_says(tmp_path: Path) -> None:
         bench.log(correlation_id=run_id, object_type="job_run", payload={"job_name": job})
         bench.log(event_type="job.failed", correlation_id=run_id, status="failed", payload=payload)
     said = {health.job_name: health.alerts[0] for health in job_healths(bench.store, [])}
-    assert said["own"].message == "failed: it does not say why"
+    assert said["own"].message == "it does not say why"
     assert said["own"].next_step == "Wait until tomorrow."
-    assert said["coded"].message == "failed: run.interrupted"
+    assert said["coded"].message == "run.interrupted"
     assert said["coded"].next_step == "What was read until then is kept; `lorchestra run coded` goes on."
     assert "lorchestra runs show foreign-20260101000000" in said["foreign"].next_step
 
@@ -288,7 +288,7 @@ def test_a_failure_keeps_what_the_terminal_said(tmp_path: Path) -> None:
     with project.store() as store:
         [health] = job_healths(store, [JOB])
     assert health.alerts[0].next_step == step
-    assert health.alerts[0].message == f"failed: {failed['error_message']}"
+    assert health.alerts[0].message == failed["error_message"]
 
 
 # Points and spans

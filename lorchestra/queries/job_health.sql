@@ -1,7 +1,9 @@
 -- How each job is, by what is usual for it: failing, late, slow, or nothing new where there always was.
-WITH runs AS (
+WITH all_runs AS (
   SELECT
     *,
+    -- What a retry or a limited run did says nothing of what is usual.
+    state = 'succeeded' AND NOT is_partial AS is_whole,
     COALESCE(inserted, 0) AS added,
     COALESCE(inserted, 0) + COALESCE(updated, 0) + COALESCE(unchanged, 0) AS merged,
     TIMESTAMP_DIFF(started_at, LAG(started_at) OVER (PARTITION BY job_name ORDER BY started_at, run_id), SECOND)
@@ -10,6 +12,12 @@ WITH runs AS (
     ROW_NUMBER() OVER (PARTITION BY job_name, state ORDER BY started_at DESC, run_id DESC) AS age_in_state
   FROM {recent_runs}
   WHERE job_name IS NOT NULL
+),
+runs AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (PARTITION BY job_name, is_whole ORDER BY started_at DESC, run_id DESC) AS age_if_whole
+  FROM all_runs
 ),
 newest AS (
   SELECT
@@ -23,14 +31,16 @@ newest AS (
     MAX(IF(state = 'succeeded' AND age_in_state = 1, run_id, NULL)) AS last_success,
     MAX(IF(state = 'succeeded', started_at, NULL)) AS success_started_at,
     MAX(IF(state = 'succeeded', ended_at, NULL)) AS last_success_at,
-    MAX(IF(state = 'succeeded' AND age_in_state = 1, duration_seconds, NULL)) AS last_seconds,
-    MAX(IF(state = 'succeeded' AND age_in_state = 1, added, NULL)) AS last_new,
-    MAX(IF(state = 'succeeded' AND age_in_state = 1, merged, NULL)) AS last_merged,
+    -- The one that is judged by the others: what it did is the next three.
+    MAX(IF(is_whole AND age_if_whole = 1, run_id, NULL)) AS judged_run,
+    MAX(IF(is_whole AND age_if_whole = 1, duration_seconds, NULL)) AS last_seconds,
+    MAX(IF(is_whole AND age_if_whole = 1, added, NULL)) AS last_new,
+    MAX(IF(is_whole AND age_if_whole = 1, merged, NULL)) AS last_merged,
     MAX(IF(state = 'succeeded' AND added > 0, started_at, NULL)) AS last_new_at
   FROM runs
   GROUP BY job_name
 ),
--- What the successes before the newest one were like.
+-- What the whole successes before the newest one were like.
 usual AS (
   SELECT
     job_name,
@@ -47,7 +57,7 @@ usual AS (
       PERCENTILE_CONT(added, 0.5) OVER (PARTITION BY job_name) AS median_new,
       PERCENTILE_CONT(merged, 0.5) OVER (PARTITION BY job_name) AS median_merged
     FROM runs
-    WHERE state = 'succeeded' AND age_in_state BETWEEN 2 AND 31
+    WHERE is_whole AND age_if_whole BETWEEN 2 AND 31
   )
   GROUP BY job_name
 ),
@@ -55,10 +65,11 @@ usual AS (
 rhythm AS (
   SELECT
     job_name,
-    COUNT(*) AS gaps,
-    COUNT(DISTINCT DATE(started_at)) AS days,
     MAX(median_gap) AS usual_gap,
-    MAX(long_gap) AS long_gap
+    MAX(long_gap) AS long_gap,
+    -- Five gaps on three days, or thirty that are alike: trying a job out is none.
+    COUNT(*) >= 5 AND COUNT(DISTINCT DATE(started_at)) >= 3
+      OR COUNT(*) >= 29 AND MAX(long_gap) <= 3 * MAX(median_gap) AS has_rhythm
   FROM (
     SELECT
       job_name,
@@ -75,13 +86,12 @@ judged AS (
     newest.*,
     usual_seconds,
     usual_new,
-    usual_gap AS usual_gap_seconds,
+    IF(has_rhythm, usual_gap, NULL) AS usual_gap_seconds,
     TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), last_success_at, SECOND) AS age_seconds,
     last_failure_at IS NOT NULL AND (success_started_at IS NULL OR last_failure_at > success_started_at)
       AS is_failing,
-    -- Five gaps on three days, or thirty that are alike: trying a job out is no rhythm.
     COALESCE(
-      (gaps >= 5 AND days >= 3 OR gaps >= 29 AND long_gap <= 3 * usual_gap) AND running_since IS NULL
+      has_rhythm AND running_since IS NULL
         AND TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), last_started_at, SECOND) > 1.5 * long_gap,
       FALSE
     ) AS is_late,

@@ -29,6 +29,7 @@ VIEWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "error_code",
             "next_step",
             "trace_id",
+            "is_partial",
         ),
         "ingestions": (
             "event_id",

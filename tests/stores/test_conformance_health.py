@@ -34,6 +34,8 @@ class GivenRun:
     seconds: float = 10
     new: int = 40
     unchanged: int = 0
+    #: `limit` or `retry_of`: it read a part only.
+    part: str | None = None
     #: In place of an id of our own.
     run_id: str | None = None
 
@@ -47,7 +49,8 @@ class GivenRun:
         of_job = {"job_name": job, "package_name": "lorchestra"}
         took = {"duration_seconds": self.seconds}
         counts = {"records_extracted": self.new + self.unchanged, "inserted": self.new}
-        told: list[tuple[str, dict[str, Any]]] = [("job.started", of_job)]
+        parameters = {"limit": None, "since": "-7d"} | ({self.part: 3} if self.part else {})
+        told: list[tuple[str, dict[str, Any]]] = [("job.started", of_job | {"parameters": parameters})]
         if self.end is not None:
             told.append((f"ingestion.{self.end}", counts | {"unchanged": self.unchanged} | took))
             told.append((f"job.{self.end}", of_job | took))
@@ -200,6 +203,25 @@ SCENARIOS: dict[str, tuple[list[GivenRun], set[str]]] = {
     "nothing new, then a failure": (
         then(daily(8, last=2 * DAY), GivenRun(ago=DAY, new=0), GivenRun(ago=HOUR, end="failed")),
         {"is_quiet", "is_failing"},
+    ),
+    # A part
+    "nothing new in a retry": (
+        then(daily(8, last=DAY), GivenRun(ago=HOUR, new=0, seconds=99, part="retry_of")),
+        set(),
+    ),
+    "nothing new in a limited run": (
+        then(daily(8, last=DAY), GivenRun(ago=HOUR, new=0, part="limit")),
+        set(),
+    ),
+    "nothing new, then a retry": (
+        then(daily(8, last=2 * DAY), GivenRun(ago=DAY, new=0), GivenRun(ago=HOUR, part="retry_of")),
+        {"is_quiet"},
+    ),
+    "nothing new where parts had none": (
+        then(
+            daily(8, last=DAY), *every(HOUR, 8, last=2 * HOUR, new=0, part="limit"), GivenRun(ago=HOUR, new=0)
+        ),
+        {"is_quiet"},
     ),
     # Trying it out
     "tried out": (
@@ -377,7 +399,8 @@ def expected_health(runs: Sequence[GivenRun], now: datetime) -> tuple[dict[str, 
     newest, margins = recent[0], [1e9]
     good = [run for run in recent if run.end == "completed"]
     bad = [run for run in recent if run.end == "failed"]
-    last, before = (good[0], good[1:31]) if good else (None, [])
+    whole = [run for run in good if run.part is None]
+    last, before = (whole[0], whole[1:31]) if whole else (None, [])
     usual_seconds = median([run.seconds for run in before]) if before else None
     usual_new = median([run.new for run in before]) if before else None
     gaps = [older.ago - newer.ago for newer, older in pairwise(recent)][:30]
@@ -385,7 +408,7 @@ def expected_health(runs: Sequence[GivenRun], now: datetime) -> tuple[dict[str, 
     days = {run.started_at(now).date() for run, _ in zip(recent, gaps, strict=False)}
     running = newest.end is None
 
-    late = False
+    late = rhythm = False
     if gaps:
         long, usual = percentile(gaps, 0.9), median(gaps)
         margins.append(abs(newest.ago - 1.5 * long))
@@ -414,7 +437,7 @@ def expected_health(runs: Sequence[GivenRun], now: datetime) -> tuple[dict[str, 
         "is_quiet": quiet,
         "usual_seconds": usual_seconds,
         "usual_new": usual_new,
-        "usual_gap_seconds": median(gaps) if gaps else None,
+        "usual_gap_seconds": median(gaps) if rhythm else None,
         "last_state": {"completed": "succeeded", "failed": "failed", None: "running"}[newest.end],
         "last_new": None if last is None else last.new,
     }
@@ -444,6 +467,7 @@ def histories(draw: st.DrawFn) -> list[GivenRun]:
                 if is_odd
                 else usual,
                 new=draw(st.sampled_from([0, 1, 500])) if is_odd else new,
+                part=draw(st.sampled_from([None, None, "limit", "retry_of"])) if is_odd else None,
                 unchanged=draw(st.sampled_from([0, 10])),
             )
         )

@@ -26,7 +26,11 @@ SELECT
   MAX(IF(event_type = 'job.failed', error_message, NULL)) AS error_message,
   MAX(IF(event_type = 'job.failed', JSON_VALUE(payload, '$.error_code'), NULL)) AS error_code,
   MAX(IF(event_type = 'job.failed', JSON_VALUE(payload, '$.next_step'), NULL)) AS next_step,
-  MAX(trace_id) AS trace_id
+  MAX(trace_id) AS trace_id,
+  COUNTIF(
+    event_type = 'job.started'
+    AND COALESCE(JSON_VALUE(payload, '$.parameters.limit'), JSON_VALUE(payload, '$.parameters.retry_of')) IS NOT NULL
+  ) > 0 AS is_partial
 FROM {event_log}
 WHERE event_type LIKE 'job.%' OR event_type LIKE 'ingestion.%'
 GROUP BY correlation_id
