@@ -1,7 +1,7 @@
 """The pages and their addresses. All of them only read."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from typing import Any
 
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lorchestra.errors import InternalError, LorchestraError, UnknownRunError
+from lorchestra.errors import InternalError, LorchestraError, StoreError, UnknownRunError
 from lorchestra.history import list_runs
 from lorchestra.jobs.failure import stack_hint
 from lorchestra.web.access import Access
@@ -40,6 +40,9 @@ class Pages:
         self._reading = reading
         self._verify = verify
         self._templates = environment()
+        # Whoever opens the page first does not wait for it; a store that cannot be asked now is asked then.
+        with suppress(StoreError):
+            overview(reading)
 
     def overview(self, request: Request) -> Response:
         """Every job."""

@@ -27,6 +27,9 @@ def environment(*, standalone: bool = False) -> Environment:
         age=_age, count=_count, moment=_moment, path=_path, plain=_plain, pretty=_pretty, seconds=_seconds
     )
     made.globals.update(standalone=standalone, now=now)
+    # Compiled now, and not while somebody waits for a page.
+    for name in made.list_templates():
+        made.get_template(name)
     return made
 
 

@@ -50,7 +50,7 @@ def page_of(project: Project) -> Iterator[tuple[requests.Session, str]]:
 
 
 def shown(project: Project) -> dict[str, str]:
-    """The text of each page after a run that succeeds and one that fails, without what time makes different."""
+    """The text of each page after a run that succeeds and one that fails, without times."""
     good = project.lorchestra("run", JOB, "--json").rows[0]["run_id"]
     (project.folder / "takeout.mbox").rename(project.folder / "elsewhere.mbox")
     bad = project.lorchestra("run", JOB, "--json", code=1).rows[0]["run_id"]
