@@ -30,8 +30,8 @@ JOB = "gmail_ingest_acct1"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 # Commands that make a checkout or an environment: they need a network, and what they make is here already.
-# Logging in needs a person; tests/test_cli_auth.py does it over HTTP.
-SKIPPED = ("make ", "git clone ", "pip install ", "lorchestra auth ")
+# Logging in needs a person; tests/test_cli_auth.py does it over HTTP. So does the page; tests/web looks at it.
+SKIPPED = ("make ", "git clone ", "pip install ", "lorchestra auth ", "lorchestra web")
 
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>\w+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
