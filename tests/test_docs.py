@@ -30,7 +30,7 @@ JOB = "gmail_ingest_acct1"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 # Commands that make a checkout or an environment: they need a network, and what they make is here already.
-# Logging in needs a person; tests/test_cli_auth.py does it over HTTP. So does the page; tests/web looks at it.
+# Logging in needs a person; tests/test_cli_auth.py does it over HTTP. So does the page: tests/web.
 SKIPPED = ("make ", "git clone ", "pip install ", "lorchestra auth ", "lorchestra web")
 
 _BLOCK = re.compile(
