@@ -1,6 +1,7 @@
 """Server-sent events: the browser is told that something changed, and fetches the page anew.
 
-One thread looks at the store for all browsers, and only while one is there.
+One thread looks at the store for all browsers, and makes the overview anew, so that nobody waits for it. A
+store that bills what it reads is looked at only while a browser is there.
 """
 
 import asyncio
@@ -11,8 +12,11 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from lorchestra.errors import StoreError
-from lorchestra.web.reading import Reading
+from lorchestra.web.overview import overview
+from lorchestra.web.reading import Pulse, Reading
 
+#: How often a file is looked at while no browser is there.
+_IDLE_SECONDS = 3.0
 #: A line that says nothing keeps the connection, and finds one that is gone.
 _QUIET_SECONDS = 15.0
 
@@ -27,6 +31,11 @@ class Changes:
         self._watching: asyncio.Task[None] | None = None
         self._listeners = 0
         self._ended = False
+
+    def begin(self) -> None:
+        """Look at the store from now on."""
+        if not self._reading.is_billed:
+            self._watching = asyncio.create_task(self._watch())
 
     async def stream(self, request: Request) -> StreamingResponse:
         """The events of one browser."""
@@ -60,11 +69,12 @@ class Changes:
             self._listeners -= 1
 
     async def _watch(self) -> None:
-        before = object()
-        while self._listeners and not self._ended:
+        before: Pulse | None = None
+        while not self._ended and (self._listeners or not self._reading.is_billed):
             try:
                 now = await run_in_threadpool(self._reading.pulse)
-                if now != before or await run_in_threadpool(self._reading.something_runs):
+                running = (await run_in_threadpool(overview, self._reading))["running"]
+                if now != before or running:
                     before = now
                     async with self._changed:
                         self._number += 1
@@ -72,4 +82,4 @@ class Changes:
             except StoreError:
                 # Busy or away: the next look tells.
                 pass
-            await asyncio.sleep(self._reading.poll_seconds)
+            await asyncio.sleep(self._reading.poll_seconds if self._listeners else _IDLE_SECONDS)

@@ -29,7 +29,7 @@ def overview(reading: Reading, *, linked: bool = True) -> dict[str, Any]:
     """Every job, what is wrong first; the counts of all; and the last seven days."""
     return reading.remembered(
         ("overview", linked),
-        lambda: _overview(reading, linked=linked),
+        lambda: reading.at_once(lambda: _overview(reading, linked=linked)),
         old_seconds=lambda made: RUNNING_OLD_SECONDS if made["running"] else OLD_SECONDS,
     )
 

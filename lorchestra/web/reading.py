@@ -7,6 +7,7 @@ jobs write while the page is open, and the page is open while jobs write.
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
@@ -14,7 +15,7 @@ from typing import Any, Literal, TypeVar, cast
 from lorchestra.errors import StoreSchemaError
 from lorchestra.health import JobHealth, job_healths, with_progress
 from lorchestra.queries import internal_query
-from lorchestra.stores.base import CountsBytes, Store, query_rows
+from lorchestra.stores.base import CountsBytes, Store, query_rows, snapshot
 
 T = TypeVar("T")
 
@@ -53,7 +54,8 @@ class Reading:
         self.store = store
         self.configured = configured
         #: A store that bills what it reads is asked rarely.
-        self.poll_seconds = 60.0 if isinstance(store, CountsBytes) else 1.0
+        self.is_billed = isinstance(store, CountsBytes)
+        self.poll_seconds = 60.0 if self.is_billed else 1.0
         self._lock = threading.Lock()
         self._kept: dict[Hashable, _Kept] = {}
         self._looked = (float("-inf"), Pulse())
@@ -64,6 +66,14 @@ class Reading:
             return query_rows(self.store, internal_query(name, self.store.tables), parameters)
         except StoreSchemaError:
             return []
+
+    def at_once(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives, all of it asked of one state of the store; a file is opened but once."""
+        with ExitStack() as stack:
+            # A file that is not there yet has nothing to ask.
+            with suppress(StoreSchemaError):
+                stack.enter_context(snapshot(self.store))
+            return ask()
 
     def pulse(self) -> Pulse:
         """What is other as soon as anything changed in the tables."""
@@ -78,10 +88,6 @@ class Reading:
         return self.remembered(
             "progress", lambda: with_progress(self.store, judged), old_seconds=lambda _: RUNNING_OLD_SECONDS
         )
-
-    def something_runs(self) -> bool:
-        """Whether progress is to be shown."""
-        return any(one.running for one in self.healths())
 
     def remembered(
         self,
