@@ -7,7 +7,7 @@ rebinding); the policy of content keeps whatever stands in a field from being mo
 
 import secrets
 from ipaddress import ip_address
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -55,7 +55,7 @@ class Access:
         await (answer or self._app)(scope, receive, _with_headers(send))
 
     def _answer(self, request: Request) -> Response | None:
-        if not self._is_ours(request.url.hostname):
+        if not self._is_ours(_name(request.headers.get("host", ""))):
             return PlainTextResponse("This page is served to this machine only.\n", status_code=400)
         given = request.query_params.get("token")
         if given is not None and self._is_token(given):
@@ -87,6 +87,14 @@ class Access:
         answer = RedirectResponse("/" + url.lstrip("/"), status_code=303)
         answer.set_cookie(self._cookie, self._token, httponly=True, samesite="lax", path="/")
         return answer
+
+
+def _name(host: str) -> str | None:
+    # Not `request.url`, which has our own address where the header is no good.
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,7 +1,6 @@
 """The pages and their addresses. All of them only read."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -141,11 +140,6 @@ def make_app(reading: Reading, *, verify: Verify, token: str, host: str, port: i
     pages = Pages(reading, verify=verify)
     changes = Changes(reading)
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        await changes.end()
-
     app = Starlette(
         routes=[
             Route("/", pages.overview),
@@ -165,8 +159,8 @@ def make_app(reading: Reading, *, verify: Verify, token: str, host: str, port: i
             LorchestraError: pages.failed,
             Exception: pages.defect,
         },
-        lifespan=lifespan,
     )
+    app.state.changes = changes
     app.add_middleware(Access, token=token, host=host, port=port)
     return app
 

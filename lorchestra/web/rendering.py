@@ -1,11 +1,11 @@
 """Templates: where what was read becomes HTML, every value escaped."""
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lorchestra.spans import span
@@ -63,4 +63,5 @@ def _plain(value: object) -> str:
 
 def _pretty(value: Mapping[str, Any] | Any) -> str:
     """JSON, indented."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
+    # Other people's events may be nested deeply or have large integers, which orjson refuses.
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -27,7 +27,7 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
     app = make_app(reading, verify=verify, token=token, host=host, port=port)
     name = f"[{host}]" if ":" in host else host
     say(f"http://{name}:{port}/?token={token}")
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             # Addresses hold keys of objects, and what an error holds is unknown: the page tells where it was.
@@ -38,6 +38,14 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
         )
     )
     server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Lets go of browsers that listen for changes before it waits for all to hang up."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.config.app.state.changes.end()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
