@@ -1,5 +1,5 @@
 # Everything runs in a virtual environment of its own, .venv: uv makes it, else pip.
-.PHONY: help demo test emulator gmail test-bigquery fuzz reliability lint format docs lock audit bench bench-check clean
+.PHONY: help demo test emulator gmail test-bigquery fuzz reliability lint format docs pictures lock audit bench bench-check clean
 .DEFAULT_GOAL := help
 
 # Tests start many processes; each would compile the package anew.
@@ -48,6 +48,9 @@ format: $(STAMP) ## put the code into its form
 
 docs: $(STAMP) ## write the generated part of docs/
 	$(BIN)/python -m docs.generate
+
+pictures: $(STAMP) ## take the pictures of the page in docs/images/; needs Chromium
+	$(BIN)/python -m docs.screenshots
 
 lock: $(TOOLS)/.ready ## the newest versions of all dependencies, with their hashes, into requirements.txt
 	$(TOOLS)/bin/uv pip compile --quiet --no-config --default-index https://pypi.org/simple --upgrade \
