@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from lorchestra.stack_clients.event_client import log_event
+from lorchestra.stack_clients.event_client import log_event, upsert_objects
 from tests.project import JOB, Project, new_project, wait_until
 from tests.test_cli_jobs import locked
 from tests.web.conftest import bring_jobs, quiet_page
@@ -19,6 +19,15 @@ def test_a_running_job_is_followed_to_its_end(
     project = bring_jobs(new_project(tmp_path))
     with (project.folder / "lorchestra.toml").open("a") as config:
         config.write('\n[jobs.held]\nsource_system = "held--main"\nobject_type = "page"\n')
+    with project.store() as store:
+        upsert_objects(
+            objects=[{"id": number} for number in range(3, 10)],
+            source_system="held--main",
+            object_type="page",
+            correlation_id="earlier",
+            idem_key_fn=lambda page: f"held:page:{page['id']}",
+            bq_client=store,
+        )
     site = open_site(project)
     with site.visitor(browser) as context:
         page = quiet_page(context.new_page())
@@ -32,7 +41,7 @@ def test_a_running_job_is_followed_to_its_end(
         expect(progress).to_contain_text("3 objects so far, 3 of them new")
         expect(row).to_contain_text("running")
         (project.folder / "more").touch()
-        expect(progress).to_contain_text("10 objects so far, 10 of them new")
+        expect(progress).to_contain_text("10 objects so far, 3 of them new")
         (project.folder / "go-on").touch()
         expect(row.locator(".badge")).to_have_text("ok")
         expect(progress).to_have_count(0)
