@@ -41,7 +41,11 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
 
 
 class _Server(uvicorn.Server):
-    """Lets go of browsers that listen for changes before it waits for all to hang up."""
+    """Looks at the store while it serves, and lets go of browsers before it waits for all to hang up."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.config.app.state.changes.begin()  # type: ignore[union-attr]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self.config.app.state.changes.end()  # type: ignore[union-attr]
