@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lorchestra.cli_base import say, settled_store, with_settings
+from lorchestra.cli_base import say, settle_store, settled_store, with_settings
 from lorchestra.errors import ArgumentError, ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def _reading(settings: "Settings") -> "Reading":
             "the page needs packages that are not installed", next_step="Type: pip install 'lorchestra[web]'"
         ) from None
     configured = {job.name: job.settings.source_system for job in all_jobs(settings)}
-    return Reading(settled_store(settings), configured)
+    store = settled_store(settings)
+    return Reading(store, configured, settle=lambda: settle_store(store, settings))
 
 
 def _checks(settings: "Settings", reading: "Reading", run_id: str) -> "Sequence[Check]":

@@ -14,7 +14,6 @@ from starlette.staticfiles import StaticFiles
 from lorchestra.errors import InternalError, LorchestraError, StoreError, UnknownRunError
 from lorchestra.history import list_runs
 from lorchestra.jobs.failure import stack_hint
-from lorchestra.web.access import Access
 from lorchestra.web.job_page import job_page
 from lorchestra.web.live import Changes
 from lorchestra.web.objects_page import object_page, objects_page, source_page
@@ -135,12 +134,10 @@ class Pages:
         return HTMLResponse(text, status_code=status)
 
 
-def make_app(reading: Reading, *, verify: Verify, token: str, host: str, port: int) -> Starlette:
-    """The application; whoever has not the token sees none of it."""
+def make_app(reading: Reading, *, verify: Verify, changes: Changes) -> Starlette:
+    """The application, for everybody: `Access` has to stand before it."""
     pages = Pages(reading, verify=verify)
-    changes = Changes(reading)
-
-    app = Starlette(
+    return Starlette(
         routes=[
             Route("/", pages.overview),
             Route("/timeline", pages.timeline),
@@ -160,9 +157,6 @@ def make_app(reading: Reading, *, verify: Verify, token: str, host: str, port: i
             Exception: pages.defect,
         },
     )
-    app.state.changes = changes
-    app.add_middleware(Access, token=token, host=host, port=port)
-    return app
 
 
 def _found(context: Context | None, otherwise: str) -> Context:

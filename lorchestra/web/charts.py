@@ -4,6 +4,7 @@ Colours are the stylesheet's, so that they follow light and dark; what pygal put
 its own (styles, scripts, comments) is taken out, as the page's policy of content allows none of it.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +16,9 @@ from markupsafe import Markup
 from pygal.style import Style
 
 from lorchestra.spans import span
+
+# For maps of other packages pygal hooks into all imports, in a form that Python warns of.
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 #: A number at a place; `link` is a page of ours, `text` what is said of it.
 Point = Mapping[str, Any]

@@ -72,6 +72,7 @@ class Changes:
         before: Pulse | None = None
         while not self._ended and (self._listeners or not self._reading.is_billed):
             try:
+                await run_in_threadpool(self._reading.settle)
                 now = await run_in_threadpool(self._reading.pulse)
                 running = (await run_in_threadpool(overview, self._reading))["running"]
                 if now != before or running:

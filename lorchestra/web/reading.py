@@ -47,12 +47,16 @@ class _Kept:
 class Reading:
     """Answers of one store, shared by all requests.
 
-    `configured` are the jobs of this configuration, and the source_system of each, where it has one.
+    `configured` are the jobs of this configuration, and the source_system of each, where it has one. `settle`
+    closes runs of this host whose process died, as each command does when it begins.
     """
 
-    def __init__(self, store: Store, configured: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, store: Store, configured: Mapping[str, str | None], *, settle: Callable[[], None] = lambda: None
+    ) -> None:
         self.store = store
         self.configured = configured
+        self.settle = settle
         #: A store that bills what it reads is asked rarely.
         self.is_billed = isinstance(store, CountsBytes)
         self.poll_seconds = 60.0 if self.is_billed else 1.0

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import uvicorn
 
 from lorchestra.errors import ArgumentError
-from lorchestra.web.access import new_token
+from lorchestra.web.access import Access, new_token
 from lorchestra.web.app import make_app
+from lorchestra.web.live import Changes
 from lorchestra.web.reading import Reading
 from lorchestra.web.run_page import Verify
 
@@ -24,18 +25,21 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     token = new_token()
-    app = make_app(reading, verify=verify, token=token, host=host, port=port)
+    changes = Changes(reading)
+    app = make_app(reading, verify=verify, changes=changes)
     name = f"[{host}]" if ":" in host else host
     say(f"http://{name}:{port}/?token={token}")
     server = _Server(
         uvicorn.Config(
-            app,
+            # The outermost, so that not even a defect gets around it.
+            Access(app, token=token, host=host, port=port),
             # Addresses hold keys of objects, and what an error holds is unknown: the page tells where it was.
             access_log=False,
             log_level="critical",
             server_header=False,
             timeout_graceful_shutdown=2,
-        )
+        ),
+        changes,
     )
     server.run(sockets=[listening])
 
@@ -43,12 +47,16 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
 class _Server(uvicorn.Server):
     """Looks at the store while it serves, and lets go of browsers before it waits for all to hang up."""
 
+    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
+        super().__init__(config)
+        self._changes = changes
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.config.app.state.changes.begin()  # type: ignore[union-attr]
+        self._changes.begin()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self.config.app.state.changes.end()  # type: ignore[union-attr]
+        await self._changes.end()
         await super().shutdown(sockets)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 NODES_MAX = 2_000
 TEXT_MAX = 4_000
+NAME_MAX = 200
 _DEPTH_MAX = 24
 
 
@@ -23,7 +24,7 @@ class Node:
 
 
 def tree(value: Any) -> Node:
-    """The tree of a JSON value: at most `NODES_MAX` nodes, texts of at most `TEXT_MAX` characters."""
+    """The tree of a JSON value: at most `NODES_MAX` nodes, texts and names cut where they are too long."""
     return _Builder().node("payload", value, 0)
 
 
@@ -33,6 +34,7 @@ class _Builder:
 
     def node(self, name: str, value: Any, depth: int) -> Node:
         self._left -= 1
+        name = name if len(name) <= NAME_MAX else name[:NAME_MAX] + "…"
         match value:
             case dict() if depth < _DEPTH_MAX:
                 return self._branch(name, "object", iter(value.items()), len(value), depth)

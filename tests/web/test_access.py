@@ -1,5 +1,8 @@
 """Who is let through: whoever has the token and names this machine, however the request is made up."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -8,12 +11,31 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
+from lorchestra.stack_clients.event_client import log_event
+from lorchestra.stores import open_store
+from lorchestra.verification import Check
 from lorchestra.web.access import Access, new_token
+from lorchestra.web.app import make_app
+from lorchestra.web.live import Changes
+from lorchestra.web.reading import Reading
 
 TOKEN = new_token()
 PORT = 8420
 INSIDE = "inside"
 PATHS = st.text(min_size=1, max_size=30).map(lambda text: "/" + text)
+
+
+def scope_of(*, path: str, query: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """A request as a server hands it on."""
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": query.encode(),
+        "headers": headers,
+        "server": ("127.0.0.1", PORT),
+        "scheme": "http",
+    }
 
 
 def ask(
@@ -30,15 +52,7 @@ def ask(
         for name, value in ((b"host", host), (b"cookie", cookie))
         if value is not None
     ]
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": path,
-        "query_string": query.encode(),
-        "headers": headers,
-        "server": ("127.0.0.1", PORT),
-        "scheme": "http",
-    }
+    scope = scope_of(path=path, query=query, headers=headers)
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -156,3 +170,43 @@ def test_names_of_this_machine_are_let_in(host: str) -> None:
 def test_the_name_that_is_listened_on_is_one_of_this_machine() -> None:
     assert ask(host="desk.home:8420", cookie=COOKIE, listens="desk.home")[0] == 200
     assert ask(host="desk.home:8420", cookie=COOKIE)[0] == 400
+
+
+def test_a_defect_is_told_within_the_guard(tmp_path: Path) -> None:
+    """What nobody foresaw is answered with its place in the code, without data, and with the same headers."""
+
+    def broken(_: str) -> list[Check]:
+        raise ValueError(TOKEN)
+
+    store = open_store(f"duckdb:///{tmp_path / 'a.duckdb'}")
+    log_event(event_type="job.started", source_system="lorchestra", correlation_id="r", bq_client=store)
+    log_event(event_type="job.completed", source_system="lorchestra", correlation_id="r", bq_client=store)
+    reading = Reading(store, {})
+    app = make_app(reading, verify=broken, changes=Changes(reading))
+    guarded = Access(app, token=TOKEN, host="127.0.0.1", port=PORT)
+    scope = scope_of(
+        path="/run", query="id=r", headers=[(b"host", b"127.0.0.1"), (b"cookie", COOKIE.encode())]
+    )
+    sent: list[Any] = []
+
+    async def asked() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        # A server would get to know of it, and ours is silent.
+        with pytest.raises(ValueError, match=TOKEN):
+            await guarded(scope, receive, send)
+
+    # The browser of other tests may have its loop in this thread.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, asked()).result()
+    start, *bodies = sent
+    status, text = start["status"], b"".join(one["body"] for one in bodies).decode()
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert status == 500
+    assert "ValueError in test_access.py" in text
+    assert TOKEN not in text
+    assert headers["content-security-policy"].startswith("default-src 'none'")

@@ -77,6 +77,51 @@ def test_focus_and_open_details_are_kept_over_an_update(
         assert page.evaluate("document.activeElement.getAttribute('href')") == job_path(JOB)
 
 
+def test_a_run_that_is_killed_meanwhile_is_told_as_failed(
+    tmp_path: Path, open_site: Callable[[Project], Site], browser: Browser
+) -> None:
+    """No other command has to be typed for it."""
+    project = bring_jobs(new_project(tmp_path))
+    site = open_site(project)
+    with site.visitor(browser) as context:
+        page = quiet_page(context.new_page())
+        page.goto(job_path("held"))
+        process = project.start("run", "held")
+        expect(page.locator("h1 .badge")).to_have_text("running")
+        process.kill()
+        process.communicate(timeout=30)
+        expect(page.locator("h1 .badge")).to_have_text("failing")
+        expect(page.locator(".alert")).to_contain_text("its process was killed")
+
+
+def test_a_word_that_is_half_typed_is_kept(
+    tmp_path: Path, open_site: Callable[[Project], Site], browser: Browser
+) -> None:
+    """However the page changes beside it, and when the field has lost the focus as well."""
+    project = new_project(tmp_path)
+    project.lorchestra("run", JOB)
+    site = open_site(project)
+    with site.visitor(browser) as context:
+        page = quiet_page(context.new_page())
+        page.goto("/objects")
+        page.get_by_label("Key").fill("half a w")
+        page.get_by_role("button", name="Open").focus()
+        # Marked when the page could have been fetched anew.
+        page.evaluate(
+            "new EventSource('/live').addEventListener('changed', () => fetch(location.href)"
+            ".then(answer => answer.text())"
+            ".then(() => setTimeout(() => document.documentElement.classList.add('changed'), 300)))"
+        )
+        project.lorchestra("run", JOB)
+        expect(page.locator("html.changed")).to_have_count(1)
+        assert page.get_by_label("Key").input_value() == "half a w"
+
+        page.get_by_label("Key").fill("")
+        page.get_by_role("button", name="Open").focus()
+        [told] = project.lorchestra("run", JOB, "--json").rows
+        expect(page.locator("main table")).to_contain_text(told["run_id"])
+
+
 def test_jobs_write_while_the_page_is_open(
     tmp_path: Path, open_site: Callable[[Project], Site], browser: Browser
 ) -> None:

@@ -14,11 +14,22 @@
       : element.getAttribute("href") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : null
       : null;
 
+  // Nobody's half-typed word is taken away, and no choice that is not sent yet.
+  const typing = () =>
+    [...document.querySelectorAll("main input, main select")].some(
+      (one) =>
+        one === document.activeElement ||
+        (one.matches("select")
+          ? [...one.options].some((option) => option.selected !== option.defaultSelected)
+            && one.selectedIndex > 0
+          : one.value !== one.defaultValue),
+    );
+
   const show = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const before = document.querySelector("main");
     const after = fresh.querySelector("main");
-    if (!after || before.innerHTML === after.innerHTML) return;
+    if (!after || before.innerHTML === after.innerHTML || typing()) return;
     const wasOpen = opened();
     const focus = before.contains(document.activeElement) ? place(document.activeElement) : null;
     const scrolled = [...before.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
@@ -32,8 +43,7 @@
   };
 
   const refresh = async () => {
-    // Nobody's half-typed word is taken away.
-    if (document.activeElement?.matches("main input, main select")) return;
+    if (typing()) return;
     if (fetching) { again = true; return; }
     fetching = true;
     try {
