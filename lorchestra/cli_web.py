@@ -106,7 +106,8 @@ def _first_day(since: str) -> datetime:
     moment = datetime.now(UTC)
     if since.endswith(("d", "w")) and not since.startswith("-"):
         age = parse_age("--since", since)
-        first = moment - min(age - timedelta(days=1), _LONGEST) if age else moment
+        # An age may be longer than there are years.
+        first = moment - min(age, 2 * _LONGEST) + min(age, timedelta(days=1))
     else:
         first = window(since, None, now=moment, zone=get_localzone()).since or moment
     if not moment - _LONGEST <= first <= moment:
