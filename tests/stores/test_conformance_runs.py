@@ -94,6 +94,8 @@ Log = list[list[Event]]
 
 def filled(new_bench: Callable[[], Bench], log: Log) -> Bench:
     bench = new_bench()
+    # With its views.
+    bench.store.create_tables()
     bench.store.append_events(sorted((event for run in log for event in run), key=lambda one: one.created_at))
     return bench
 

@@ -58,10 +58,22 @@
     }
   };
 
-  const events = new EventSource("/live");
-  events.addEventListener("open", () => { live.textContent = "● live"; });
-  events.addEventListener("error", () => { live.textContent = "not connected"; });
-  events.addEventListener("changed", refresh);
+  let events = null;
+  const listen = () => {
+    events = new EventSource("/live");
+    events.addEventListener("open", () => { live.textContent = "● live"; });
+    events.addEventListener("error", () => { live.textContent = "not connected"; });
+    events.addEventListener("changed", refresh);
+  };
+  listen();
+
+  // A browser keeps six connections to a server: tabs that nobody sees must not hold them.
+  document.addEventListener("visibilitychange", () => {
+    events.close();
+    if (document.hidden) return;
+    listen();
+    refresh();
+  });
 
   // The keys + and - look closer and from farther.
   document.addEventListener("keydown", (event) => {
