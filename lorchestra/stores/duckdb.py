@@ -121,10 +121,11 @@ class DuckDBStore:
     def append_events(self, events: Sequence[Event]) -> None:
         """Append events in one transaction."""
         rows = [row_of(event) for event in events]
+        statement = self._statement("append_event")
 
         def append(connection: duckdb.DuckDBPyConnection) -> None:
             for row in rows:
-                connection.execute(self._named(_sql("append_event")), row)
+                connection.execute(statement, row)
 
         self._write(append)
 

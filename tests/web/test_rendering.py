@@ -24,8 +24,11 @@ def nested(levels: int) -> Any:
     return value
 
 
+TEMPLATE = environment().from_string("{{ value | pretty | plain }}")
+
+
 def rendered(value: object) -> str:
-    return environment().from_string("{{ value | pretty | plain }}").render(value=value)
+    return TEMPLATE.render(value=value)
 
 
 def test_what_is_nested_as_deep_as_events_may_be_is_shown() -> None:
