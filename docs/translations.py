@@ -2,6 +2,7 @@
 
 from lorchestra.model import TableNames
 from lorchestra.queries import internal_query, internal_query_names, named_query, query_names
+from lorchestra.setup import without_comments
 from lorchestra.setup.views import VIEWS, view_select
 from lorchestra.stores.duckdb_translations import quoted
 from lorchestra.stores.googlesql import translate
@@ -30,8 +31,7 @@ def translations() -> dict[str, str]:
 
 
 def _template(query: str) -> str:
-    lines = [line for line in query.splitlines() if not line.startswith("--")]
-    text = translate("\n".join(lines), dialect="duckdb")
+    text = translate(without_comments(query), dialect="duckdb")
     if "{" in text or "}" in text:
         raise SystemExit("a translated query has a brace, which str.format would take for a placeholder")
     for placeholder, name in quoted(_MARKED).items():

@@ -167,14 +167,13 @@ def _noted(alerts: "Sequence[Alert]") -> dict[str, Any]:
 
 def notify_of_run(job_name: str, store: "Store", settings: "Settings") -> None:
     """Notify of what a run that has ended changed; whatever happens here, the run stays as it ended."""
-    from lorchestra.health import job_healths
+    from lorchestra.health import job_health
     from lorchestra.interruption import signals_end_the_run
     from lorchestra.notifications import notify_changes
 
     try:
         with signals_end_the_run():
-            healths = [one for one in job_healths(store, {job_name}) if one.job_name == job_name]
-            notify_changes(healths, store=store, settings=settings, say=say)
+            notify_changes([job_health(store, job_name)], store=store, settings=settings, say=say)
     except StoreError as error:
         say(f"Not notified: {error.message}")
     except KeyboardInterrupt:

@@ -16,6 +16,19 @@ IdemKeyFn = Callable[[Any], str]
 #: Where a source goes on next time; kept in `ingestion.completed.payload.cursor`.
 Cursor = Mapping[str, Any]
 
+#: What every ingestion counts, in the order in which it is told.
+INGESTION_COUNTS = (
+    "records_extracted",
+    "inserted",
+    "updated",
+    "unchanged",
+    "known",
+    "duplicates",
+    "rejected",
+    "gone",
+    "recovered",
+)
+
 
 class EventStatus(StrEnum):
     """`event_log.status`."""

@@ -9,21 +9,12 @@ from typing import Any
 from lorchestra.health import RunningRun
 from lorchestra.history import show_run
 from lorchestra.jobs.failure import next_step_of
+from lorchestra.model import INGESTION_COUNTS
 from lorchestra.queries import internal_query
 from lorchestra.stores.base import Store, query_rows, snapshot
 
-#: What an ingestion counts, in the order in which it is told.
-COUNTS = (
-    "records_extracted",
-    "inserted",
-    "updated",
-    "unchanged",
-    "known",
-    "duplicates",
-    "rejected",
-    "gone",
-    "recovered",
-)
+# Beyond it is no number of seconds, and no number that a store counts in.
+_TOO_LONG, _TOO_MANY = 1e12, 2**63
 _INGESTION_ENDS = {"ingestion.completed": "succeeded", "ingestion.failed": "failed"}
 
 
@@ -37,7 +28,7 @@ class IngestionDetails:
     state: str
     ended_at: datetime
     duration_seconds: float | None
-    #: Those of `COUNTS` that it told; one that was found dead tells none.
+    #: Those of `INGESTION_COUNTS` that it told; one that was found dead tells none.
     counts: Mapping[str, int]
     #: Where it went on, and where the next one will; None for what is read whole each time.
     cursor_before: Any
@@ -136,7 +127,7 @@ def touched_objects(store: Store, ingestion: IngestionDetails, limit: int) -> li
 def counts_of(payload: Any) -> dict[str, int]:
     """The counts in the payload of an event."""
     found = payload if isinstance(payload, dict) else {}
-    return {name: found[name] for name in COUNTS if isinstance(found.get(name), int)}
+    return {name: found[name] for name in INGESTION_COUNTS if _is_count(found.get(name))}
 
 
 def _ingestions(
@@ -206,12 +197,16 @@ def _cursor(said: Mapping[str, Any]) -> Any:
     return kept if said.get("cursor") is None else said["cursor"]
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MANY
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and 0 <= value < _TOO_LONG else None
 
 
 def _points(value: Any) -> Iterator[tuple[float, int]]:
     for point in value if isinstance(value, list) else ():
         match point:
-            case [int() | float() as seconds, int() as records]:
+            case [seconds, records] if _number(seconds) is not None and _is_count(records):
                 yield float(seconds), records

@@ -140,7 +140,7 @@ def _ingestions(run_id: str, events: Sequence[Mapping[str, Any]]) -> Iterator[In
                 source_system=event["source_system"],
                 object_type=event["object_type"] or "",
                 started_at=started["created_at"],
-                partial=_part(told.get("parameters") or {}),
+                partial=_part(told.get("parameters")),
                 said=event["payload"] or {},
             )
 
@@ -165,7 +165,9 @@ def _not_counted(run_id: str) -> Check:
     )
 
 
-def _part(parameters: Mapping[str, Any]) -> str | None:
+def _part(parameters: Any) -> str | None:
+    if not isinstance(parameters, dict):
+        return None
     if parameters.get("limit") is not None:
         return "a run with a limit"
     return "a retry" if parameters.get("retry_of") is not None else None

@@ -18,7 +18,7 @@ from lorchestra.jobs.merging import SegmentMerger
 from lorchestra.jobs.record_rate import RecordRate
 from lorchestra.jobs.retry import Retry
 from lorchestra.jobs.stored import last_cursor
-from lorchestra.model import Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen
+from lorchestra.model import INGESTION_COUNTS, Checkpoint, Cursor, IdemKeyFn, Record, Rejection, Seen
 from lorchestra.rejects import RejectFile, note_resolved
 from lorchestra.sources.base import Accounts, Item, Source, SourceType
 from lorchestra.spool import JobSpool, SegmentWriter
@@ -30,19 +30,7 @@ from lorchestra.stores.base import Store, TouchesObjects
 OBJECT_BYTES_MAX = 96 * 1024 * 1024
 
 _REPORT_SECONDS = 0.1
-_COUNTS = (
-    "records_extracted",
-    "inserted",
-    "updated",
-    "unchanged",
-    "known",
-    "duplicates",
-    "rejected",
-    "gone",
-    "recovered",
-    "batches",
-    "bytes",
-)
+_COUNTS = (*INGESTION_COUNTS, "batches", "bytes")
 _SHOWN_IF_MET = ("known", "not_found", "resolved")
 _NOT_SHOWN = ("batches", "bytes", *_SHOWN_IF_MET)
 

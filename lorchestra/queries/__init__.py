@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 from lorchestra.model import TableNames
+from lorchestra.setup import without_comments
 from lorchestra.setup.views import view_select
 
 
@@ -71,7 +72,7 @@ def _filled(name: str, tables: TableNames) -> OwnQuery:
 
 def _runs_of(events: str, names: Mapping[str, str]) -> str:
     """What `job_runs` says of the events that a query of our own gives."""
-    some = _without_comments(_text(f"internal/{events}").format(**names))
+    some = without_comments(_text(f"internal/{events}").format(**names))
     return "(" + view_select("job_runs", event_log=f"({some})") + ")"
 
 
@@ -80,21 +81,17 @@ def _view(name: str, names: Mapping[str, str]) -> str:
 
 
 def _subquery(name: str, names: Mapping[str, str]) -> str:
-    text = _without_comments(_text(f"internal/{name}"))
+    text = without_comments(_text(f"internal/{name}"))
     return "(" + text.format(runs_of_job=_runs_of("events_of_job", names)) + ")"
 
 
 def _health(runs: str) -> str:
     """What `job_health` says of some runs: a table, or a subquery."""
-    return _without_comments(_text("job_health")).format(recent_runs=runs)
+    return without_comments(_text("job_health")).format(recent_runs=runs)
 
 
 def _text(name: str) -> str:
     return files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _without_comments(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
 
 
 #: What stands in several queries, by the name of its placeholder.

@@ -44,11 +44,15 @@ def setup_statement(name: str) -> str:
     return (files("lorchestra.setup") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def without_comments(sql: str) -> str:
+    """The lines that are no comment: a query that stands in another cannot have them."""
+    return "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--"))
+
+
 def googlesql_statements(name: str, tables: TableNames) -> list[str]:
     """The statements of `setup/sql/{name}.sql`, on the tables of another dataset."""
     text = setup_statement(name)
     for table in ("event_log", "raw_objects"):
         default = f"`{DEFAULTS.dataset}.{getattr(DEFAULTS, table)}`"
         text = text.replace(default, f"`{tables.dataset}.{getattr(tables, table)}`")
-    lines = [line for line in text.splitlines() if not line.startswith("--")]
-    return [statement.strip() for statement in "\n".join(lines).split(";") if statement.strip()]
+    return [statement.strip() for statement in without_comments(text).split(";") if statement.strip()]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from lorchestra.model import Difference
-from lorchestra.setup import SETUP_COMMAND, setup_statement
+from lorchestra.setup import SETUP_COMMAND, setup_statement, without_comments
 from lorchestra.setup.differences import NO_SUCH_COLUMN
 
 _COUNTS = ("records_extracted", "inserted", "updated", "unchanged", "known", "gone", "rejected")
@@ -83,8 +83,7 @@ VIEWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def view_select(name: str, **tables: str) -> str:
     """The SELECT of a view; `event_log` and `raw_objects` are quoted names, or subqueries."""
-    text = setup_statement(f"views/{name}").format(**tables)
-    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return without_comments(setup_statement(f"views/{name}")).format(**tables)
 
 
 def view_differences(name: str, found: Collection[str] | None) -> Iterator[Difference]:

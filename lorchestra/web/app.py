@@ -20,7 +20,7 @@ from lorchestra.web.objects_page import object_page, objects_page, source_page
 from lorchestra.web.overview import overview
 from lorchestra.web.reading import Reading
 from lorchestra.web.rendering import environment
-from lorchestra.web.run_page import Verify, checks_cost, run_page
+from lorchestra.web.run_page import Verify, run_page
 from lorchestra.web.timeline import timeline_page
 
 RUNS_LISTED = 100
@@ -76,7 +76,7 @@ class Pages:
     def run(self, request: Request) -> Response:
         """One run."""
         # Where checking costs nothing it is done at once, else when it is asked for.
-        wanted = not checks_cost(self._reading) or "verify" in request.query_params
+        wanted = not self._reading.is_billed or "verify" in request.query_params
         try:
             context = run_page(
                 self._reading, request.query_params.get("id", ""), verify=self._verify if wanted else None
@@ -107,16 +107,15 @@ class Pages:
 
     def missing(self, request: Request, error: Exception) -> Response:
         """An address that leads nowhere."""
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        told = error.detail if isinstance(error, HTTPException) else ""
-        return self._page(
-            request, "error.html", {"message": told, "next_step": "", "place": None}, status=status
-        )
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+        context = {"message": error.detail, "next_step": ""}
+        return self._page(request, "error.html", context, status=error.status_code)
 
     def failed(self, request: Request, error: Exception) -> Response:
         """What the store, or an argument, made impossible."""
         assert isinstance(error, LorchestraError)  # noqa: S101 - it is registered for these
-        context = {"message": error.message, "next_step": error.next_step, "place": error.place}
+        # Its place is a path, which is for the terminal alone.
+        context = {"message": error.message, "next_step": error.next_step}
         answer = self._page(request, "error.html", context, status=503 if error.retryable else 500)
         if error.retryable:
             answer.headers["Retry-After"] = _RETRY_SECONDS
@@ -125,9 +124,7 @@ class Pages:
     def defect(self, request: Request, error: Exception) -> Response:
         """What nobody foresaw: where it was, and nothing of the data."""
         told = InternalError(f"lorchestra itself failed: {type(error).__name__} in {stack_hint(error)}")
-        return self._page(
-            request, "error.html", {"message": told.message, "next_step": "", "place": None}, status=500
-        )
+        return self._page(request, "error.html", {"message": told.message, "next_step": ""}, status=500)
 
     def _page(self, request: Request, template: str, context: Context, *, status: int = 200) -> Response:
         text = self._templates.get_template(template).render(path=request.url.path, **context)

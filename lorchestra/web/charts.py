@@ -7,7 +7,7 @@ its own (styles, scripts, comments) is taken out, as the page's policy of conten
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -108,23 +108,21 @@ def durations_chart(
     return Chart(svg=_svg(chart, label, series=series), columns=columns, rows=rows)
 
 
-def volume_chart(
-    days: Sequence[Mapping[str, Any]], names: Mapping[str, str], label: str, *, first: str = "day"
-) -> Chart:
+def volume_chart(days: Sequence[Mapping[str, Any]], names: Mapping[str, str], label: str) -> Chart:
     """Numbers of each day, one above the other: `names` are the keys of `days`, and their titles."""
     chart = pygal.StackedBar(**_PLAIN, **_SIZE, x_labels_major_every=max(1, len(days) // 4))
     chart.show_minor_x_labels = False
     chart.value_formatter = lambda value: f"{value:,.0f}"
-    chart.x_labels = [_short(day[first]) for day in days]
+    chart.x_labels = [f"{day['day']:%m-%d}" for day in days]
     for name, title in names.items():
         chart.add(
-            title, [{"value": day[name], "label": f"{day[first]}: {day[name]:,} {title}"} for day in days]
+            title, [{"value": day[name], "label": f"{day['day']}: {day[name]:,} {title}"} for day in days]
         )
     series = [f"bar-{title.replace(' ', '-')}" for title in names.values()]
     return Chart(
         svg=_svg(chart, label, series=series),
-        columns=(first, *names.values()),
-        rows=[[str(day[first]), *(day[name] for name in names)] for day in days],
+        columns=("day", *names.values()),
+        rows=[[str(day["day"]), *(day[name] for name in names)] for day in days],
     )
 
 
@@ -154,10 +152,6 @@ def _top(values: Iterable[float | None], usual: tuple[float, float] | None) -> f
     known = [value for value in values if value is not None]
     highest: float = max([*known, *(usual or ()), 1.0])
     return highest * 1.05
-
-
-def _short(day: date | datetime | str) -> str:
-    return f"{day:%m-%d}" if isinstance(day, date) else day
 
 
 def _svg(chart: Any, label: str, *, series: Sequence[str]) -> Markup:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from lorchestra.errors import StoreError
+from lorchestra.errors import LorchestraError
 from lorchestra.web.overview import overview
 from lorchestra.web.reading import Pulse, Reading
 
@@ -35,7 +35,7 @@ class Changes:
     def begin(self) -> None:
         """Look at the store from now on."""
         if not self._reading.is_billed:
-            self._watching = asyncio.create_task(self._watch())
+            self._start()
 
     async def stream(self, request: Request) -> StreamingResponse:
         """The events of one browser."""
@@ -52,7 +52,7 @@ class Changes:
     async def _events(self, request: Request) -> AsyncIterator[str]:
         self._listeners += 1
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch())
+            self._start()
         try:
             seen = self._number
             yield "retry: 2000\n\n"
@@ -68,6 +68,11 @@ class Changes:
         finally:
             self._listeners -= 1
 
+    def _start(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+        # A defect is told by the page, without data; asyncio would write all of it to standard error.
+        self._watching.add_done_callback(lambda task: task.cancelled() or task.exception())
+
     async def _watch(self) -> None:
         before: Pulse | None = None
         while not self._ended and (self._listeners or not self._reading.is_billed):
@@ -80,7 +85,7 @@ class Changes:
                     async with self._changed:
                         self._number += 1
                         self._changed.notify_all()
-            except StoreError:
-                # Busy or away: the next look tells.
+            except LorchestraError:
+                # The store is busy or away, or the spool is: the next look tells.
                 pass
             await asyncio.sleep(self._reading.poll_seconds if self._listeners else _IDLE_SECONDS)

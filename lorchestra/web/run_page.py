@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorchestra.run_details import IngestionDetails, RunDetails, run_details, touched_objects
-from lorchestra.stores.base import CountsBytes
 from lorchestra.verification import Check
 from lorchestra.web.charts import Chart, counts_chart, rate_chart
 from lorchestra.web.reading import Reading
@@ -41,14 +40,7 @@ def run_page(reading: Reading, run_id: str, *, verify: Verify | None) -> dict[st
         "timeline": _timeline(run),
         "ingestions": [_part(reading, one) for one in run.ingestions],
         "checks": None if verify is None or run.running is not None else verify(run_id),
-        # Checking counts rows, which some stores bill: there it is asked for.
-        "can_check": run.running is None,
     }
-
-
-def checks_cost(reading: Reading) -> bool:
-    """Whether the store bills what a check reads."""
-    return isinstance(reading.store, CountsBytes)
 
 
 def _timeline(run: RunDetails) -> list[dict[str, Any]]:

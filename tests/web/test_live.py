@@ -166,6 +166,8 @@ def test_a_busy_store_is_told_and_it_goes_on_afterwards(
             assert answer.status == 503
             assert answer.headers["retry-after"] == "5"
             assert "This cannot be shown" in answer.text
+            # Where the file lies is for the terminal.
+            assert str(project.folder) not in answer.text
             assert "held by another process" in answer.text or "busy" in answer.text
             assert page.locator(".jobs").inner_text().split("\t")[0] == before.split("\t")[0]
         assert site.ask("/runs").status == 200

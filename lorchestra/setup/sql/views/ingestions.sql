@@ -6,7 +6,9 @@ SELECT
   object_type,
   IF(event_type = 'ingestion.completed', 'succeeded', 'failed') AS state,
   created_at AS ended_at,
-  SAFE_CAST(JSON_VALUE(payload, '$.duration_seconds') AS FLOAT64) AS duration_seconds,
+  -- What is no number of seconds (an event may be anybody's) is none.
+  IF(SAFE_CAST(JSON_VALUE(payload, '$.duration_seconds') AS FLOAT64) BETWEEN 0 AND 1e12,
+    SAFE_CAST(JSON_VALUE(payload, '$.duration_seconds') AS FLOAT64), NULL) AS duration_seconds,
   SAFE_CAST(JSON_VALUE(payload, '$.records_extracted') AS INT64) AS records_extracted,
   SAFE_CAST(JSON_VALUE(payload, '$.inserted') AS INT64) AS inserted,
   SAFE_CAST(JSON_VALUE(payload, '$.updated') AS INT64) AS updated,

@@ -12,7 +12,9 @@ SELECT
   END AS state,
   MIN(created_at) AS started_at,
   MAX(IF(event_type IN ('job.completed', 'job.failed'), created_at, NULL)) AS ended_at,
-  MAX(IF(event_type IN ('job.completed', 'job.failed'),
+  -- What is no number of seconds (an event may be anybody's) is none.
+  MAX(IF(event_type IN ('job.completed', 'job.failed')
+      AND SAFE_CAST(JSON_VALUE(payload, '$.duration_seconds') AS FLOAT64) BETWEEN 0 AND 1e12,
     SAFE_CAST(JSON_VALUE(payload, '$.duration_seconds') AS FLOAT64), NULL)) AS duration_seconds,
   SUM(IF(event_type LIKE 'ingestion.%', SAFE_CAST(JSON_VALUE(payload, '$.records_extracted') AS INT64), NULL))
     AS records_extracted,
