@@ -103,15 +103,10 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("site")
-
-
-@pytest.fixture(scope="module")
-def lived_in(folder: Path) -> Project:
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a past of weeks, real runs of a mailbox, and real failures."""
-    project = bring_jobs(new_project(folder, messages=4))
+    project = bring_jobs(new_project(tmp_path_factory.mktemp("site"), messages=4))
     with project.store() as store:
         write_past(store, PAST, now=datetime.now(UTC))
     project.lorchestra("run", JOB)
@@ -120,7 +115,7 @@ def lived_in(folder: Path) -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(lived_in: Project) -> Iterator[Site]:
     """The site of that project, for tests that only look."""
     with serving(lived_in) as started:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,9 +42,9 @@ def run_ids() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def hostile(folder: Path) -> Project:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A job, a run, a source and an object for each of them, brought by the event client."""
-    project = new_project(folder)
+    project = new_project(tmp_path_factory.mktemp("hostile"))
     with project.store() as store:
         store.create_tables()
         for text in HOSTILE.values():
