@@ -7,7 +7,6 @@ from typing import Any
 
 NODES_MAX = 2_000
 TEXT_MAX = 4_000
-NAME_MAX = 200
 _DEPTH_MAX = 24
 
 
@@ -34,7 +33,7 @@ class _Builder:
 
     def node(self, name: str, value: Any, depth: int) -> Node:
         self._left -= 1
-        name = name if len(name) <= NAME_MAX else name[:NAME_MAX] + "…"
+        name = name if len(name) <= TEXT_MAX else name[:TEXT_MAX] + "…"
         match value:
             case dict() if depth < _DEPTH_MAX:
                 return self._branch(name, "object", iter(value.items()), len(value), depth)

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lorchestra.run_details import run_details, touched_objects
+from lorchestra.run_text import run_lines
 from lorchestra.stack_clients.event_client import log_event
 from tests.project import JOB, Project, new_project
 from tests.web.site import Site, job_path, run_path
@@ -64,7 +66,10 @@ def test_every_view_page_and_command_shows_it(tmp_path: Path, open_site: Callabl
     project.lorchestra("status")
     project.lorchestra("jobs", "show", JOB)
     project.lorchestra("runs")
-    for run_id in runs:
-        project.lorchestra("runs", "show", run_id)
     project.lorchestra("report", "-o", "-")
     project.lorchestra("report", runs[0], "-o", "-")
+    with project.store() as store:
+        for run_id in runs:
+            run = run_details(store, run_id)
+            touched = [touched_objects(store, one, 10) for one in run.ingestions]
+            assert any(run_id in line for line in run_lines(run, touched, store.tables, width=80)), run_id

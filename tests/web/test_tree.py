@@ -34,6 +34,7 @@ def nodes(node: Node) -> Iterator[Node]:
 @example([[number] * 3 for number in range(NODES_MAX)])
 @example(nested(400, 50))
 @example("x" * (TEXT_MAX + 7))
+@example({"x" * (TEXT_MAX + 7): 1})
 @example({"\ud800": "\udfff", "\0": 10**400})
 def test_a_tree_is_bounded_and_says_how_much_it_leaves_out(value: object) -> None:
     """No more nodes and letters than promised; what is not shown of a value is counted."""
@@ -42,6 +43,7 @@ def test_a_tree_is_bounded_and_says_how_much_it_leaves_out(value: object) -> Non
     assert len(found) <= NODES_MAX
     for node in found:
         assert len(node.text) <= TEXT_MAX
+        assert len(node.name) <= TEXT_MAX + len("…")
         if node.kind in ("object", "array"):
             assert len(node.children) + node.left_out == int(node.text.replace(",", ""))
         else:
