@@ -47,6 +47,11 @@ def status(*, watch: bool, as_json: bool, notify: bool, settings: "Settings") ->
     from lorchestra.jobs.registry import all_jobs
     from lorchestra.terminal import print_rows
 
+    if notify and not settings.notify.urls:
+        raise UsageError(
+            "--notify: there are no urls under [notify]",
+            next_step="Write them into lorchestra.toml, or into $LORCHESTRA_NOTIFY_URLS.",
+        )
     configured = {job.name for job in all_jobs(settings)}
     if watch:
         _watch(settings, configured, as_json=as_json)
@@ -67,11 +72,6 @@ def status(*, watch: bool, as_json: bool, notify: bool, settings: "Settings") ->
 def _notify(healths: "Sequence[JobHealth]", store: "Store", settings: "Settings") -> None:
     from lorchestra.notifications import notify_changes
 
-    if not settings.notify.urls:
-        raise UsageError(
-            "--notify: there are no urls under [notify]",
-            next_step="Write them into lorchestra.toml, or into $LORCHESTRA_NOTIFY_URLS.",
-        )
     sys.stdout.flush()
     notify_changes(healths, store=store, settings=settings, say=say)
 

@@ -96,7 +96,7 @@ def _verified(
     if counts["missing"]:
         raise MissingObjectsError(
             f"{counts['missing']} of {counts['checks']} checks found something missing",
-            next_step="The lines above say what to type for each.",
+            next_step="`lorchestra verify` shows each of them with what to type.",
             counts=counts,
         )
     return JobResult(counts=counts, details=counts)

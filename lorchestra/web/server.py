@@ -1,5 +1,6 @@
 """Serves the page until it is interrupted."""
 
+import errno
 import socket
 from collections.abc import Callable
 
@@ -20,7 +21,7 @@ def serve(reading: Reading, *, verify: Verify, host: str, port: int, say: Callab
     """Listen, say the URL, and answer until a signal ends it. Port 0 is any that is free.
 
     Raises:
-        ArgumentError: the port cannot be had.
+        ArgumentError: the port, or the address, cannot be had.
     """
     listening = _listen(host, port)
     port = listening.getsockname()[1]
@@ -67,8 +68,14 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
     except OSError as error:
+        reason = error.strerror or type(error).__name__
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ArgumentError(
+                f"--host: is no address of this machine: {reason}",
+                next_step="Leave it out: lorchestra web. Then the page is served to this machine alone.",
+            ) from None
         raise ArgumentError(
-            f"--port: cannot be listened on: {error.strerror or type(error).__name__}",
+            f"--port: cannot be listened on: {reason}",
             next_step="Type: lorchestra web --port 0, which takes one that is free.",
         ) from None
     listening.listen(128)

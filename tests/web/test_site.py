@@ -125,6 +125,16 @@ def test_a_port_that_is_taken_is_told(site: Site) -> None:
     assert site.token not in outcome.words
 
 
+@pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid"])
+def test_an_address_that_is_not_here_is_told(site: Site, host: str) -> None:
+    """By the option that names it, with the command that works."""
+    outcome = site.project.lorchestra("web", "--host", host, "--port", "0", code=2)
+
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith("Error: --host: ")
+    assert "lorchestra web" in outcome.stderr
+
+
 def test_ctrl_c_ends_it_while_browsers_listen(tmp_path: Path, browser: Browser) -> None:
     """Without a word more than that it was interrupted; it waits for no browser to go."""
     site = start(new_project(tmp_path))
