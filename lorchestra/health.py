@@ -65,7 +65,7 @@ class JobHealth:
     #: `ok`, `running`, `never ran`, or the kind of its worst alert.
     state: str
     alerts: tuple[Alert, ...]
-    #: Its newest runs, newest first, at most 50: run_id, state, started_at, duration_seconds, counts, error.
+    #: Its newest runs, newest first, at most 50: run_id, state, times, counts, error.
     runs: tuple[Mapping[str, Any], ...]
     running: tuple[RunningRun, ...] = ()
     last_success_at: datetime | None = None

@@ -92,11 +92,11 @@ def _colour(state: str) -> str:
 
 
 def _last_run(one: JobHealth, now: datetime) -> str:
-    """The newest run that has ended; what runs stands below the table."""
+    """The newest run that has ended, and since when; what runs stands below the table."""
     last = next((run for run in one.runs if run["state"] != "running"), None)
     if last is None:
         return "-"
-    ago = f"{span(_seconds(now, last['started_at']))} ago"
+    ago = f"{span(_seconds(now, last['ended_at'] or last['started_at']))} ago"
     if last["state"] != "succeeded":
         return f"{last['state']} {ago}"
     return f"ok {ago}" + (f", {last['inserted']:,} new" if last["inserted"] is not None else "")

@@ -107,6 +107,15 @@ def test_a_job_that_ran_well_is_ok_and_exits_with_0(project: Project) -> None:
     assert len(told) == 3
 
 
+def test_a_long_run_counts_from_its_end(project: Project) -> None:
+    """What ended three hours ago is three hours old, however long it took."""
+    with project.store() as store:
+        store.create_tables()
+        past_run(store, JOB, ago=9 * HOUR, seconds=6 * HOUR.total_seconds(), inserted=5)
+    line = project.lorchestra("status").stdout.splitlines()[1]
+    assert re.fullmatch(rf"{JOB} +ok +ok 3 h ago, 5 new +3 h ago", line)
+
+
 def test_a_failing_job_comes_first_with_its_next_step_and_exits_with_1(project: Project) -> None:
     """Why it failed, and what to type, stand below the table; both exit codes are 1."""
     daily(project, "aaa", last=0)

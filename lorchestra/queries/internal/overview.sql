@@ -9,6 +9,7 @@ SELECT
   recent.package_name,
   recent.state,
   recent.started_at,
+  recent.ended_at,
   recent.duration_seconds,
   recent.records_extracted,
   recent.inserted,
