@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
@@ -135,6 +136,7 @@ def test_a_good_run_is_told_whole(page: Page, site: Site) -> None:
 
     assert tiles(page) == {"read": 4, "new": 4, "changed": 0, "unchanged": 0, "rejected": 0}
     assert page.locator(".seal").inner_text().startswith("✓ Verified")
+    assert page.locator(".facts a[href='#seal']").inner_text() == "✓ yes"
     events = page.locator(".events > li strong").all_inner_texts()
     assert events == ["job.started", "ingestion.completed", "job.completed"]
     page.locator(".events details").nth(1).locator("summary").click()
@@ -149,6 +151,25 @@ def test_a_good_run_is_told_whole(page: Page, site: Site) -> None:
     assert page.locator("h1").inner_text() == key
     page.get_by_role("link", name=run["run_id"]).first.click()
     page.wait_for_url(lambda url: url.endswith(run_path(run["run_id"])))
+
+
+def test_a_run_whose_objects_are_gone_is_told_as_such(
+    tmp_path: Path, open_site: Callable[[Project], Site], browser: Browser
+) -> None:
+    """Above all else, and below with what is missing and the command for it."""
+    project = new_project(tmp_path)
+    [told] = project.lorchestra("run", JOB, "--json").rows
+    [gone, *_] = project.objects()
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute("DELETE FROM events_dev.raw_objects WHERE external_id = $1", [gone["external_id"]])
+    with open_site(project).visitor(browser) as context:
+        page = context.new_page()
+        page.goto(run_path(told["run_id"]))
+        assert page.locator(".facts a[href='#seal']").inner_text() == "✗ no"
+        assert page.locator(".seal.wrong").inner_text() == "✗ Something is missing"
+        rows = page.get_by_role("row", name="new objects").all_inner_texts()
+        assert rows == ["new objects\tmissing\t3 in the log\t2 in the table"]
+        assert "lorchestra" in page.locator("[aria-labelledby=seal] .step").first.inner_text()
 
 
 def test_a_failed_run_says_why_and_what_to_type(page: Page, site: Site) -> None:
