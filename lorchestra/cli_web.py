@@ -1,5 +1,6 @@
 """Commands that show: the page, and the report in one file."""
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,12 +90,28 @@ def report(*, run_id: str | None, since: str, output: Path, settings: "Settings"
         click.echo(text)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        _write(text, output)
     except OSError as error:
         raise OutputError(
             f"--output: cannot be written: {error.strerror or type(error).__name__}", place=str(output)
         ) from None
     say(f"{output}: written")
+
+
+def _write(text: str, output: Path) -> None:
+    """Whole or not at all: a report that is there stays until the new one is whole."""
+    if output.exists() and not output.is_file():
+        # A device or a pipe keeps nothing.
+        output.write_text(text, encoding="utf-8")
+        return
+    # Where a link leads, it stays a link.
+    place = Path(os.path.realpath(output))
+    new = place.with_name(f".lorchestra-report-{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(place)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _first_day(since: str) -> datetime:

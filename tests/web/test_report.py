@@ -118,6 +118,25 @@ def test_what_cannot_be_reported_is_said(project: Project, arguments: list[str],
     assert set(project.folder.iterdir()) == before
 
 
+def test_a_report_that_cannot_be_written_whole_leaves_the_one_before(project: Project) -> None:
+    """Nor is anything of the new one left."""
+    report = project.folder / "weekly.html"
+    project.lorchestra("report", "-o", report.name)
+    before, names = report.read_bytes(), sorted(project.folder.iterdir())
+    told = project.shell(f"ulimit -f 8; lorchestra report --since 30d -o {report.name} 2>&1 || echo $?")
+
+    assert told.startswith("Error: ")
+    assert "--output: cannot be written: File too large" in told
+    assert report.read_bytes() == before
+    assert sorted(project.folder.iterdir()) == names
+    # What is no file is written to as ever.
+    assert project.shell("lorchestra report -o /dev/stdout | cat").startswith("<!doctype html>")
+    (project.folder / "link.html").symlink_to(report)
+    project.lorchestra("report", "--since", "1d", "-o", "link.html")
+    assert (project.folder / "link.html").is_symlink()
+    assert report.read_bytes() != before
+
+
 def test_it_goes_to_standard_output_and_back_for_years(project: Project) -> None:
     """Each day is a line, from the first that is asked for until today."""
     for since, days in (("1d", 1), ("4w", 28), ("400d", 400)):
