@@ -19,9 +19,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lorchestra.model import Difference, Event
+from lorchestra.queries import named_query
 from lorchestra.setup import SETUP_COMMAND
 from lorchestra.setup.views import VIEWS
 from lorchestra.stack_clients.event_client.events import make_event
+from lorchestra.stores.base import query_rows
 from tests.project import SOURCE_SYSTEM, Project
 from tests.stores.conftest import SOURCE, Bench
 
@@ -491,6 +493,15 @@ def test_every_object_of_mail_is_one_row(
     """No fewer, no more; other kinds of objects are none."""
     bench = shared_bench(hostile_mail)
     assert bench.count("emails") == len(HOSTILE) == bench.count("raw_objects") - 1
+
+
+def test_strange_mail_has_senders_too(shared_bench: Callable[[Callable[[Bench], None]], Bench]) -> None:
+    """What is no list of headers names nobody, and hides none of the others."""
+    bench = shared_bench(hostile_mail)
+    senders = sorted([A_FROM["value"], *map(str, range(40))])
+    assert query_rows(bench.store, named_query("top_senders", bench.store.tables)) == [
+        {"sender": sender, "messages": 1} for sender in senders[:10]
+    ]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
