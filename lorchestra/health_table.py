@@ -29,7 +29,7 @@ def health_table(healths: Sequence[JobHealth]) -> RenderableType:
         table.add_column(title, no_wrap=True)
     for one in healths:
         name = Text(cell(one.job_name), no_wrap=True, overflow="ellipsis")
-        table.add_row(name, _state(one), Text(_last_run(one, now)), Text(_last_success(one)))
+        table.add_row(name, _state(one), Text(_last_run(one, now)), Text(_last_success(one, now)))
     parts: list[RenderableType] = [table]
     running = [(one, run) for one in healths for run in one.running]
     if running:
@@ -102,11 +102,11 @@ def _last_run(one: JobHealth, now: datetime) -> str:
     return f"ok {ago}" + (f", {last['inserted']:,} new" if last["inserted"] is not None else "")
 
 
-def _last_success(one: JobHealth) -> str:
-    if one.age_seconds is None:
+def _last_success(one: JobHealth, now: datetime) -> str:
+    if one.last_success_at is None:
         return "-"
     usual = f", usually {span(one.usual_gap_seconds)}" if one.usual_gap_seconds is not None else ""
-    return f"{span(one.age_seconds)} ago{usual}"
+    return f"{span(_seconds(now, one.last_success_at))} ago{usual}"
 
 
 def _progress(one: JobHealth, run: RunningRun, now: datetime) -> str:
