@@ -62,7 +62,7 @@ class JobHealth:
     job_name: str
     #: Whether it stands in this configuration.
     configured: bool
-    #: `ok`, `running`, `never ran`, or the kind of its worst alert.
+    #: `ok`, `running`, `never ran`, `retired`, or the kind of its worst alert.
     state: str
     alerts: tuple[Alert, ...]
     #: Its newest runs, newest first, at most 50: run_id, state, times, counts, error.
@@ -151,7 +151,7 @@ def needs_a_human(healths: Iterable[JobHealth]) -> bool:
 
 
 def _rank(health: JobHealth) -> int:
-    order = [*AlertKind, "running", "ok", "never ran"]
+    order = [*AlertKind, "running", "ok", "never ran", "retired"]
     return order.index(health.state)
 
 
@@ -184,11 +184,11 @@ def _health(
     retired = not is_configured and now - judged["last_started_at"] > RETIRED_AFTER
     alerts = () if retired else tuple(_alerts(name, runs, judged, is_configured, now))
     active = tuple(running[row["run_id"]] for row in runs if row["run_id"] in running)
-    state = alerts[0].kind.value if alerts else "running" if active else "ok"
+    otherwise = "running" if active else "retired" if retired else "ok"
     return JobHealth(
         job_name=name,
         configured=is_configured,
-        state=state,
+        state=alerts[0].kind.value if alerts else otherwise,
         alerts=alerts,
         runs=tuple(runs),
         running=active,

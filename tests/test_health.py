@@ -48,7 +48,7 @@ QUIET = then(daily(8, last=DAY), GivenRun(ago=HOUR, new=0))
 
 
 def test_what_is_wrong_comes_first(tmp_path: Path) -> None:
-    """By how bad it is, then by name; configured jobs that never ran are there, and come last."""
+    """By how bad it is, then by name; what never ran, or is of the past, is there and comes last."""
     history = {
         "a": daily(3),
         "b": SLOW,
@@ -59,7 +59,8 @@ def test_what_is_wrong_comes_first(tmp_path: Path) -> None:
         "f": [FAILED],
         "h": [GivenRun(ago=2, end=None)],
     }
-    found = healths(tmp_path, history, [*history, "z", "y"])
+    past = {"past": daily(3, last=40 * DAY)}
+    found = healths(tmp_path, history | past, [*history, "z", "y"])
     assert [(health.job_name, health.state) for health in found] == [
         ("f", "failing"),
         ("g", "failing"),
@@ -71,6 +72,7 @@ def test_what_is_wrong_comes_first(tmp_path: Path) -> None:
         ("a", "ok"),
         ("y", "never ran"),
         ("z", "never ran"),
+        ("past", "retired"),
     ]
     assert needs_a_human(found)
     assert not needs_a_human(found[3:])
@@ -122,7 +124,7 @@ def test_what_is_of_the_past_alarms_nobody(tmp_path: Path, days: int, alarms: bo
     """A job that is configured nowhere and has not run for 30 days; one that is configured still does."""
     runs = [GivenRun(ago=days * DAY, end="failed")]
     gone = one(tmp_path, runs, configured=False)
-    assert (gone.state == "failing") is alarms
+    assert gone.state == ("failing" if alarms else "retired")
     assert bool(gone.alerts) is alarms
     assert one(tmp_path, runs).state == "failing"
 
