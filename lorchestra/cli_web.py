@@ -1,6 +1,7 @@
 """Commands that show: the page, and the report in one file."""
 
 import os
+import stat
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from lorchestra.cli_base import say, settle_store, settled_store, with_settings
 from lorchestra.errors import ArgumentError, ConfigError, OutputError
+from lorchestra.private_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,12 +108,11 @@ def _write(text: str, output: Path) -> None:
         return
     # Where a link leads, it stays a link.
     place = Path(os.path.realpath(output))
-    new = place.with_name(f".lorchestra-report-{os.getpid()}")
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(place)
-    finally:
-        new.unlink(missing_ok=True)
+    mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else None
+    replace_file(place, [text.encode()], new=place.with_name(f".lorchestra-report-{os.getpid()}"))
+    if mode is not None:
+        # Who made it readable for others meant it.
+        place.chmod(mode)
 
 
 def _first_day(since: str) -> datetime:

@@ -184,11 +184,16 @@ def _health(
     retired = not is_configured and now - judged["last_started_at"] > RETIRED_AFTER
     alerts = () if retired else tuple(_alerts(name, runs, judged, is_configured, now))
     active = tuple(running[row["run_id"]] for row in runs if row["run_id"] in running)
-    otherwise = "running" if active else "retired" if retired else "ok"
+    if alerts:
+        state = alerts[0].kind.value
+    elif active:
+        state = "running"
+    else:
+        state = "retired" if retired else "ok"
     return JobHealth(
         job_name=name,
         configured=is_configured,
-        state=alerts[0].kind.value if alerts else otherwise,
+        state=state,
         alerts=alerts,
         runs=tuple(runs),
         running=active,

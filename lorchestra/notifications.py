@@ -17,7 +17,8 @@ from lorchestra.config import Settings, is_job_name
 from lorchestra.errors import SpoolError
 from lorchestra.health import AlertKind, JobHealth
 from lorchestra.notifier import Message, deliver
-from lorchestra.spool import make_private_folder, open_private, spool_errors
+from lorchestra.private_files import make_private_folder, replace_file
+from lorchestra.spool import spool_errors
 from lorchestra.stores.base import Store, address_of
 
 _OK = "ok"
@@ -63,10 +64,7 @@ class _Told:
     def write(self, state: str) -> None:
         """Note what was told, whole or not at all."""
         with spool_errors(self.path.parent):
-            part = self.path.with_suffix(".part")
-            with open_private(part, "wb") as file:
-                file.write(json.dumps({**self._all(), self.address: state}).encode())
-            part.replace(self.path)
+            replace_file(self.path, [json.dumps({**self._all(), self.address: state}).encode()])
 
     def lock(self) -> FileLock:
         with spool_errors(self.path.parent):

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from lorchestra.json_values import check_json
 from lorchestra.model import Event, EventStatus
-from lorchestra.spool import make_private_folder, open_private, spool_errors
+from lorchestra.private_files import make_private_folder, open_private, replace_file
+from lorchestra.spool import spool_errors
 from lorchestra.stores.base import Store, address_of
 
 _LOCK_SECONDS = 10.0
@@ -131,12 +132,7 @@ class Outbox:
         if not kept:
             self.path.unlink(missing_ok=True)
             return
-        new = self.path.with_suffix(".new")
-        with open_private(new, "wb") as file:
-            file.writelines(line + b"\n" for line in kept)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
+        replace_file(self.path, (line + b"\n" for line in kept))
 
     def _lock(self) -> FileLock:
         return FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_SECONDS)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lorchestra.errors import UsageError
-from lorchestra.spool import make_private_folder, open_private, spool_errors
+from lorchestra.private_files import make_private_folder, open_private, replace_file
+from lorchestra.spool import spool_errors
 
 # A word as a program would have it: what is longer may quote the record.
 _REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
@@ -73,7 +74,6 @@ def note_resolved(root: Path, run_id: str, positions: Collection[str], *, by: st
         SpoolError: the file cannot be written; it is as it was.
     """
     path = rejects_path(root, run_id)
-    new = path.with_suffix(".new")
     texts = []
     for text, line in _lines(root, run_id):
         if line is not None and _is_open(line) and line["position"] in positions:
@@ -81,12 +81,7 @@ def note_resolved(root: Path, run_id: str, positions: Collection[str], *, by: st
         else:
             texts.append(text + b"\n")
     with spool_errors(path.parent):
-        try:
-            with open_private(new, "wb") as file:
-                file.writelines(texts)
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        replace_file(path, texts)
 
 
 def _lines(root: Path, run_id: str) -> list[tuple[bytes, dict[str, Any] | None]]:

@@ -15,7 +15,7 @@ from typing import IO
 
 import orjson
 
-from lorchestra.spool import open_private
+from lorchestra.private_files import open_private
 
 _UNITS = ((172_800, 86_400, "days"), (7_200, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
 

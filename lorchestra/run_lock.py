@@ -15,8 +15,9 @@ import orjson
 from filelock import FileLock, Timeout
 
 from lorchestra.errors import AlreadyRunningError
+from lorchestra.private_files import make_private_folder, replace_file
 from lorchestra.run_holder import HolderFile
-from lorchestra.spool import make_private_folder, open_private, spool_errors
+from lorchestra.spool import spool_errors
 
 _BEAT_SECONDS = 1.0
 # A command that closes a dead run has the lock too, for as long as it waits for the store.
@@ -145,14 +146,8 @@ class RunMarker:
         self._write({**(self._content or self.read() or {}), "ingestion": dict(ingestion)})
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        new = self.path.with_suffix(".new")
         with spool_errors(self.path.parent):
-            with open_private(new, "wb") as file:
-                file.write(orjson.dumps(content))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
-            _sync_folder(self.path.parent)
+            replace_file(self.path, [orjson.dumps(content)])
         self._content = content
 
     @contextmanager
@@ -231,12 +226,3 @@ def _boot_id() -> str | None:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring to the disk that a file was renamed: it must not be missing after a power cut."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -10,7 +10,6 @@ Files are readable by their owner only: they hold what the source holds.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import orjson
 
 from lorchestra.errors import SpoolError
 from lorchestra.model import BatchBounds
+from lorchestra.private_files import make_private_folder, open_private
 
 #: A segment is closed at so many records, or earlier at the bounds of the store's batches.
 SEGMENT_RECORDS = 5000
@@ -207,22 +207,6 @@ def _split(line: bytes) -> tuple[str, bytes]:
     # Only the key: what json makes of numbers and of deep nesting is no concern of a copy.
     key: str = json.JSONDecoder().raw_decode(line.decode(), 1)[0]
     return key, line[len(orjson.dumps(key)) + 2 : -2]
-
-
-def make_private_folder(folder: Path) -> None:
-    """The folder and those above it that are missing, for their owner alone."""
-    if not folder.is_dir():
-        make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def open_private(path: Path, mode: str) -> IO[bytes]:
-    """Open a file; one that is made by it is its owner's alone."""
-
-    def opener(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    return open(path, mode, opener=opener)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import keyring
 from keyring.errors import NoKeyringError, PasswordDeleteError
 
 from lorchestra.errors import AuthUnreadableError, UsageError
+from lorchestra.private_files import make_private_folder
 from lorchestra.sources.google_login_options import ACCOUNT_NAME
-from lorchestra.spool import make_private_folder
 
 KEYRING_SERVICE = "lorchestra"
 KEYRING = "the system keyring"

@@ -36,10 +36,9 @@ class StoreKind:
     name: str
     #: A store with nothing in it, in default table names; each call gives another one.
     fresh: Callable[[Path], Store]
-    #: Writing makes the tables that are missing; else `create_tables` must come first, and writing says so.
-    makes_tables_by_the_way: bool
-    #: Makes both tables where writing does not. Views, which take longer, are made by `create_tables`.
-    make_tables: Callable[[Store], None]
+    #: Makes both tables; None where writing does, which elsewhere says that `create_tables` must come first.
+    #: Views, which take longer, are made by `create_tables`.
+    make_tables: Callable[[Store], None] | None
     #: Rows of one key that were doubled by hand become one when the object changes.
     heals_doubled_rows: bool
     #: The URL of a store.
@@ -69,15 +68,10 @@ def _run_duckdb_sql(store: Store, statement: str) -> None:
         connection.execute(statement)
 
 
-def _leave_it_to_writing(store: Store) -> None:
-    """The first event or object makes everything."""
-
-
 DUCKDB = StoreKind(
     name="duckdb",
     fresh=_fresh_duckdb,
-    makes_tables_by_the_way=True,
-    make_tables=_leave_it_to_writing,
+    make_tables=None,
     heals_doubled_rows=True,
     url=_url_of_duckdb,
     run_sql=_run_duckdb_sql,
@@ -123,7 +117,6 @@ def _make_bigquery_tables(store: Store) -> None:
 BIGQUERY = StoreKind(
     name="bigquery",
     fresh=_fresh_bigquery,
-    makes_tables_by_the_way=False,
     make_tables=_make_bigquery_tables,
     # A MERGE can change both rows, or delete both, but not keep one.
     heals_doubled_rows=False,
@@ -265,7 +258,8 @@ def new_bench(kind: StoreKind, tmp_path: Path, reachable: None) -> Callable[[], 
 
     def new() -> Bench:
         bench = Bench(kind, tmp_path)
-        kind.make_tables(bench.store)
+        if kind.make_tables is not None:
+            kind.make_tables(bench.store)
         return bench
 
     return new

@@ -590,7 +590,7 @@ def test_an_empty_batch_is_nothing(bench: Bench) -> None:
 def test_a_store_that_was_not_set_up_makes_its_tables_or_says_so(bare_bench: Bench) -> None:
     """The first merge needs no setup before it, or names the command."""
     store = bare_bench.store
-    if bare_bench.kind.makes_tables_by_the_way:
+    if bare_bench.kind.make_tables is None:
         store.merge(staged({key(1): mail(1)}))
         assert store.check_tables() == []
         return

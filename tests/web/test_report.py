@@ -132,9 +132,11 @@ def test_a_report_that_cannot_be_written_whole_leaves_the_one_before(project: Pr
     # What is no file is written to as ever.
     assert project.shell("lorchestra report -o /dev/stdout | cat").startswith("<!doctype html>")
     (project.folder / "link.html").symlink_to(report)
+    report.chmod(0o640)
     project.lorchestra("report", "--since", "1d", "-o", "link.html")
     assert (project.folder / "link.html").is_symlink()
     assert report.read_bytes() != before
+    assert stat.S_IMODE(report.stat().st_mode) == 0o640
 
 
 def test_it_goes_to_standard_output_and_back_for_years(project: Project) -> None:
