@@ -16,7 +16,7 @@ from lorchestra.jobs.record_rate import POINTS_MAX, RecordRate
 from lorchestra.spans import span
 from tests.project import JOB, new_project, wait_until
 from tests.stores.conftest import DUCKDB, Bench
-from tests.stores.test_conformance_health import (
+from tests.stores.histories import (
     DAY,
     HOUR,
     GivenRun,
